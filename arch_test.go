@@ -1,0 +1,195 @@
+package ergon_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os/exec"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+const module = "github.com/ergon-framework/ergon"
+
+// rule says what the packages under a path may import. The longest path that
+// matches a package rules it; a package without a rule is a violation, so a new
+// room argues for itself here and in docs/DESIGN.md.
+type rule struct {
+	pkg     string   // path below the module, "" is the root; "/..." takes what lies below
+	ours    []string // packages of this module, with "/..." likewise; "*" is all but test kits
+	outside []string // import path prefixes; the standard library is always allowed
+	why     string
+}
+
+var rules = []rule{
+	{"", nil, nil,
+		"the vocabulary is a leaf: whoever writes a task or a connector takes on nothing else"},
+	{"policy", nil, nil,
+		"policies are data: they know nobody, so anyone can hold them"},
+	{"policy/schema", nil, nil, "the schema describes data"},
+	{"internal/resilience", []string{"", "policy"}, []string{"github.com/failsafe-go/failsafe-go"},
+		"failsafe-go has one home, so that its traps are avoided in one place"},
+	{"internal/...", []string{"", "policy", "internal/..."}, []string{"go.opentelemetry.io/otel"},
+		"shared parts know no transport"},
+	{"engine", []string{"", "policy", "internal/..."}, []string{"go.opentelemetry.io/otel"},
+		"the engine, and all that it imports, knows no transport"},
+	{"bus", []string{"policy", "internal/..."}, []string{"github.com/nats-io/nats.go", "github.com/nats-io/nkeys", "github.com/nats-io/nuid"},
+		"below the connectors nobody knows a Transaction"},
+	{"bus/embedded", []string{"policy", "internal/..."}, []string{"github.com/nats-io/nats.go", "github.com/nats-io/nats-server/v2", "golang.org/x/sys"},
+		"the nats-server has one home: whoever connects to a server does not link one"},
+	{"connectors/memory", []string{"", "policy", "internal/..."}, nil,
+		"a connector knows the contracts and its transport"},
+	{"connectors/jetstream", []string{"", "policy", "internal/...", "bus"}, []string{"github.com/nats-io/nats.go"},
+		"a connector knows the contracts and its transport; connectors are siblings that never meet"},
+	{"app/config", []string{"policy", "bus", "internal/..."}, []string{"github.com/goccy/go-yaml"},
+		"the file is data too: it wires nothing"},
+	{"app", []string{"*"}, []string{"go.uber.org/fx", "github.com/nats-io/nats.go"},
+		"here the parts meet"},
+	{"cli/...", []string{"*"}, []string{"go.uber.org/fx", "github.com/spf13/cobra", "golang.org/x/term", "github.com/nats-io/nats.go"},
+		"commands stand on the app"},
+	{"cmd/...", []string{"*"}, []string{"go.uber.org/fx"},
+		"a binary is a list of modules"},
+	{"examples/...", []string{"", "policy", "engine", "app", "cli", "bus", "examples/..."}, []string{"go.uber.org/fx"},
+		"an example shows what a user can do: no internals"},
+	{"ergontest/...", []string{"", "policy", "engine", "connectors/memory", "bus", "bus/embedded"}, []string{"github.com/nats-io/nats.go"},
+		"a test kit takes no assertion library into a user's tests"},
+}
+
+// testKits are for tests: no package that ships may import one.
+var testKits = []string{"ergontest", "connectors/connectortest"}
+
+type goPackage struct {
+	ImportPath, Name, Doc string
+	Imports               []string
+	GoFiles               []string
+	Standard              bool
+}
+
+// TestImports holds the table of docs/DESIGN.md "Packages": who may import whom.
+func TestImports(t *testing.T) {
+	packages := listPackages(t)
+	require.Greater(t, len(packages), 8, "go list found too few packages to check anything")
+	checked := 0
+	for _, p := range packages {
+		r, ok := ruleOf(below(p.ImportPath))
+		if !ok {
+			t.Errorf("%s has no rule: add it to the table in arch_test.go and docs/DESIGN.md", p.ImportPath)
+			continue
+		}
+		for _, imported := range p.Imports {
+			checked++
+			if why := violation(r, below(p.ImportPath), imported); why != "" {
+				t.Errorf("%s imports %s: %s (%s)", p.ImportPath, imported, why, r.why)
+			}
+		}
+	}
+	t.Logf("%d imports of %d packages follow %d rules", checked, len(packages), len(rules))
+}
+
+// TestRulesBite shows that the check can fail.
+func TestRulesBite(t *testing.T) {
+	for _, bad := range []struct{ pkg, imports string }{
+		{"", module + "/policy"},
+		{"", "github.com/nats-io/nats.go"},
+		{"engine", module + "/bus"},
+		{"engine", "github.com/failsafe-go/failsafe-go"},
+		{"bus", module},
+		{"bus", module + "/bus/embedded"},
+		{"connectors/jetstream", module + "/connectors/memory"},
+		{"connectors/jetstream", "go.uber.org/fx"},
+		{"app", module + "/ergontest"},
+		{"examples/02-retail", module + "/internal/identity"},
+		{"policy", "github.com/invopop/jsonschema"},
+	} {
+		r, ok := ruleOf(bad.pkg)
+		require.True(t, ok, bad.pkg)
+		require.NotEmpty(t, violation(r, bad.pkg, bad.imports), "%s may not import %s", bad.pkg, bad.imports)
+	}
+	_, ok := ruleOf("nowhere")
+	require.False(t, ok)
+}
+
+// TestPackageComments: every package has one comment that says what it is.
+func TestPackageComments(t *testing.T) {
+	for _, p := range listPackages(t) {
+		want := "Package " + p.Name
+		if p.Name == "main" {
+			want = "Command "
+		}
+		if !strings.HasPrefix(p.Doc, want) {
+			t.Errorf("%s: its package comment begins %q, not with %q", p.ImportPath, p.Doc, want)
+		}
+	}
+}
+
+func listPackages(t *testing.T) []goPackage {
+	t.Helper()
+	cmd := exec.CommandContext(t.Context(), "go", "list", "-json=ImportPath,Name,Doc,Imports,GoFiles", "./...")
+	var stderr bytes.Buffer
+	cmd.Stderr = &stderr
+	out, err := cmd.Output()
+	require.NoError(t, err, stderr.String())
+	var packages []goPackage
+	for dec := json.NewDecoder(bytes.NewReader(out)); ; {
+		var p goPackage
+		if err := dec.Decode(&p); errors.Is(err, io.EOF) {
+			break
+		} else {
+			require.NoError(t, err)
+		}
+		if len(p.GoFiles) > 0 { // not one that holds tests alone
+			packages = append(packages, p)
+		}
+	}
+	return packages
+}
+
+func below(importPath string) string {
+	return strings.TrimPrefix(strings.TrimPrefix(importPath, module), "/")
+}
+
+func ruleOf(pkg string) (best rule, ok bool) {
+	for _, r := range rules {
+		if covers(r.pkg, pkg) && (!ok || len(r.pkg) > len(best.pkg)) {
+			best, ok = r, true
+		}
+	}
+	return best, ok
+}
+
+func covers(pattern, pkg string) bool {
+	if prefix, ok := strings.CutSuffix(pattern, "/..."); ok {
+		return pkg == prefix || strings.HasPrefix(pkg, prefix+"/")
+	}
+	return pattern == pkg
+}
+
+func violation(r rule, pkg, imported string) string {
+	if imported == module || strings.HasPrefix(imported, module+"/") {
+		to := below(imported)
+		for _, kit := range testKits {
+			if covers(kit+"/...", to) && !covers(kit+"/...", pkg) {
+				return "that is a test kit"
+			}
+		}
+		if slices.Contains(r.ours, "*") || slices.ContainsFunc(r.ours, func(p string) bool { return covers(p, to) }) ||
+			strings.HasSuffix(r.pkg, "/...") && covers(r.pkg, to) {
+			return ""
+		}
+		return fmt.Sprintf("of ours it may import %q", r.ours)
+	}
+	if first, _, _ := strings.Cut(imported, "/"); !strings.Contains(first, ".") {
+		return "" // the standard library
+	}
+	for _, prefix := range r.outside {
+		if imported == prefix || strings.HasPrefix(imported, prefix+"/") {
+			return ""
+		}
+	}
+	return fmt.Sprintf("from outside it may import %q", r.outside)
+}

@@ -1,0 +1,137 @@
+// Package attempt holds the context of one attempt: a deadline, a way to cancel
+// it and the attempt's facts, in one allocation.
+//
+// Most attempts end long before their deadline and never ask for Done. A
+// context.WithTimeoutCause pays for a timer and four allocations all the same,
+// so here both are made when they are first needed.
+package attempt
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"github.com/ergon-framework/ergon"
+)
+
+// Context is a context.Context for one attempt. It is safe for concurrent use.
+// Whoever makes it calls Cancel when the attempt is over, which frees what was
+// made on demand.
+type Context struct {
+	parent   context.Context
+	exec     *ergon.Execution
+	deadline time.Time
+	expired  error // the cause once the deadline has passed
+
+	mu     sync.Mutex
+	real   context.Context // nil until Done, or an end, asked for it
+	cancel context.CancelCauseFunc
+	stop   context.CancelFunc
+}
+
+var _ context.Context = (*Context)(nil)
+
+// New returns a context that ends with parent, at the deadline (with expired as
+// its cause) or by Cancel. A zero deadline is none of its own; a parent's
+// earlier one rules. exec is what ergon.ExecutionOf returns, nil leaves the
+// parent's.
+func New(parent context.Context, deadline time.Time, expired error, exec *ergon.Execution) *Context {
+	c := &Context{}
+	c.Init(parent, deadline, expired, exec)
+	return c
+}
+
+// Init is New for a Context that is part of a larger struct. It is called once,
+// before any other method.
+func (c *Context) Init(parent context.Context, deadline time.Time, expired error, exec *ergon.Execution) {
+	if d, ok := parent.Deadline(); ok && (deadline.IsZero() || d.Before(deadline)) {
+		deadline, expired = d, nil // the parent ends it, with the parent's cause
+	}
+	c.parent, c.exec, c.deadline, c.expired = parent, exec, deadline, expired
+}
+
+// Deadline returns the attempt's deadline, which is visible before any timer
+// runs: drivers that look at it see it.
+func (c *Context) Deadline() (time.Time, bool) { return c.deadline, !c.deadline.IsZero() }
+
+// Done makes the timer.
+func (c *Context) Done() <-chan struct{} { return c.get().Done() }
+
+// Err is right also before Done was asked for: a deadline that has passed, or a
+// parent that ended, makes the real context here.
+func (c *Context) Err() error {
+	c.mu.Lock()
+	real := c.real
+	c.mu.Unlock()
+	if real != nil {
+		return real.Err()
+	}
+	if c.parent.Err() == nil && (c.deadline.IsZero() || time.Now().Before(c.deadline)) {
+		return nil
+	}
+	return c.get().Err()
+}
+
+// Value answers for the attempt's facts. Every other key goes to the real
+// context once there is one: a child context finds its cancelling parent that
+// way, and costs no goroutine.
+func (c *Context) Value(key any) any {
+	if _, ok := key.(ergon.ExecutionKey); ok && c.exec != nil {
+		return c.exec
+	}
+	c.mu.Lock()
+	real := c.real
+	c.mu.Unlock()
+	if real != nil {
+		return real.Value(key)
+	}
+	return c.parent.Value(key)
+}
+
+// Cancel ends the attempt with a cause. A later Cancel changes nothing.
+func (c *Context) Cancel(cause error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.real == nil {
+		// Nobody waits on it, but somebody may still hold it: it must read as
+		// ended. A cancelled context without a timer does.
+		ctx, cancel := context.WithCancelCause(c.parent)
+		cancel(cause)
+		c.real, c.cancel = ctx, cancel
+		return
+	}
+	c.cancel(cause)
+	if c.stop != nil {
+		c.stop()
+	}
+}
+
+// Finish ends the attempt where nobody holds on to the context: it frees a
+// timer that was made and makes nothing otherwise. Code that kept the context
+// beyond its attempt sees it end at the deadline or with the parent.
+func (c *Context) Finish() {
+	c.mu.Lock()
+	real := c.real
+	c.mu.Unlock()
+	if real != nil {
+		c.Cancel(context.Canceled)
+	}
+}
+
+// Expired reports whether the deadline has passed at now.
+func (c *Context) Expired(now time.Time) bool {
+	return !c.deadline.IsZero() && !now.Before(c.deadline)
+}
+
+func (c *Context) get() context.Context {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.real == nil {
+		ctx, cancel := context.WithCancelCause(c.parent)
+		if !c.deadline.IsZero() {
+			ctx, c.stop = context.WithDeadlineCause(ctx, c.deadline, c.expired)
+		}
+		c.real, c.cancel = ctx, cancel
+	}
+	return c.real
+}

@@ -22,6 +22,8 @@ type Context struct {
 	exec     *ergon.Execution
 	deadline time.Time
 	expired  error // the cause once the deadline has passed
+	// inherited says that the deadline is the parent's.
+	inherited bool
 
 	mu     sync.Mutex
 	real   context.Context // nil until Done, or an end, asked for it
@@ -45,7 +47,9 @@ func New(parent context.Context, deadline time.Time, expired error, exec *ergon.
 // before any other method.
 func (c *Context) Init(parent context.Context, deadline time.Time, expired error, exec *ergon.Execution) {
 	if d, ok := parent.Deadline(); ok && (deadline.IsZero() || d.Before(deadline)) {
-		deadline, expired = d, nil // the parent ends it, with the parent's cause
+		// The parent ends it, with the parent's cause: a timer of our own for the
+		// same moment might be first, with none.
+		deadline, expired, c.inherited = d, nil, true
 	}
 	c.parent, c.exec, c.deadline, c.expired = parent, exec, deadline, expired
 }
@@ -128,7 +132,7 @@ func (c *Context) get() context.Context {
 	defer c.mu.Unlock()
 	if c.real == nil {
 		ctx, cancel := context.WithCancelCause(c.parent)
-		if !c.deadline.IsZero() {
+		if !c.deadline.IsZero() && !c.inherited {
 			ctx, c.stop = context.WithDeadlineCause(ctx, c.deadline, c.expired)
 		}
 		c.real, c.cancel = ctx, cancel

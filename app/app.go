@@ -1,0 +1,89 @@
+// Package app wires Ergon with fx: it takes the tasks that fx modules provide
+// and a configuration, opens the bus, makes sources, sinks and engines, and runs
+// them.
+//
+// A user's module provides its services and its tasks:
+//
+//	var Module = fx.Module("retail",
+//		fx.Provide(regions.New),
+//		app.Tasks(func(r regions.Lookup) app.Task { return app.Consume("score", &Scorer{r}) }),
+//	)
+//
+// and a program is one line around it: cli.Main(retail.Module). Who builds the
+// fx.App without the command line adds [Module] and supplies [Options].
+package app
+
+import (
+	"context"
+	"time"
+
+	"go.uber.org/fx"
+
+	"github.com/ergon-framework/ergon"
+	"github.com/ergon-framework/ergon/engine"
+)
+
+// Task is a registered task. Make one with Consume and hand it to Tasks.
+type Task = engine.Task
+
+// Consume registers a consumer under a name; In and Out are inferred. See
+// engine.Consume.
+func Consume[In, Out any](name string, task ergon.Consumer[In, Out], opts ...engine.TaskOption) Task {
+	return engine.Consume(name, task, opts...)
+}
+
+// Routes declares the routes of a task that returns ergon.Outputs.
+func Routes(names ...string) engine.TaskOption { return engine.Routes(names...) }
+
+const taskGroup = `group:"ergon.tasks"`
+
+// Tasks provides tasks to the application. Each constructor is a function whose
+// parameters are injected and whose result is a Task, or a Task and an error.
+// It is called once, after everything it needs was made and before anything
+// runs.
+func Tasks(constructors ...any) fx.Option {
+	opts := make([]fx.Option, len(constructors))
+	for i, c := range constructors {
+		opts[i] = fx.Provide(fx.Annotate(c, fx.ResultTags(taskGroup)))
+	}
+	return fx.Options(opts...)
+}
+
+// Registered are the tasks that an application's modules provide, sorted by
+// name.
+type Registered []Task
+
+type tasksIn struct {
+	fx.In
+	Tasks []Task `group:"ergon.tasks"`
+}
+
+// Registry provides Registered alone: for a command that only looks.
+var Registry = fx.Module("ergon.registry", fx.Provide(func(in tasksIn) Registered { return sorted(in.Tasks) }))
+
+// Module provides a *Runner and starts and stops it with the application. It
+// needs Options in the graph. When every task has ended by itself, or one has
+// failed, the application is shut down, with the exit code of Runner.ExitCode.
+var Module = fx.Module("ergon",
+	Registry,
+	fx.Provide(NewRunner),
+	fx.Invoke(func(lc fx.Lifecycle, sd fx.Shutdowner, r *Runner) {
+		lc.Append(fx.Hook{
+			OnStart: func(ctx context.Context) error {
+				if err := r.Start(ctx); err != nil {
+					return err
+				}
+				go func() {
+					<-r.Done()
+					_ = sd.Shutdown(fx.ExitCode(r.ExitCode())) // fails only when it is shut down already
+				}()
+				return nil
+			},
+			OnStop: r.Stop,
+		})
+	}),
+)
+
+// stopReserve is what the end of everything but the engines may take: services,
+// the bus, an embedded server.
+const stopReserve = 5 * time.Second

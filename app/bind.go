@@ -1,0 +1,235 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/ergon-framework/ergon"
+	"github.com/ergon-framework/ergon/app/config"
+	"github.com/ergon-framework/ergon/bus"
+	"github.com/ergon-framework/ergon/connectors/jetstream"
+	"github.com/ergon-framework/ergon/policy"
+)
+
+// WiringError says what does not fit between tasks and configuration. It names
+// every fault; each says which task, and what to do.
+type WiringError struct{ Faults []error }
+
+// Error has one line per fault.
+func (e *WiringError) Error() string { return errors.Join(e.Faults...).Error() }
+
+// Unwrap returns the faults.
+func (e *WiringError) Unwrap() []error { return e.Faults }
+
+// bound is a task with its configuration.
+type bound struct {
+	task   Task
+	config config.Task
+	policy policy.Consumer
+	feeds  []<-chan struct{} // ended of the tasks that send to this one's source
+	ended  chan struct{}
+}
+
+func sorted(tasks []Task) Registered {
+	slices.SortStableFunc(tasks, func(a, b Task) int { return strings.Compare(a.Name(), b.Name()) })
+	return tasks
+}
+
+// bind finds the configuration of each task to run, and every fault.
+func bind(tasks Registered, opts Options) ([]bound, error) {
+	var faults []error
+	fault := func(format string, a ...any) { faults = append(faults, fmt.Errorf(format, a...)) }
+	cfg := opts.Config
+	byName := make(map[string]Task, len(tasks))
+	for _, t := range tasks {
+		if _, twice := byName[t.Name()]; twice {
+			fault("task %q: two tasks are registered under this name: give one of them another", t.Name())
+		}
+		byName[t.Name()] = t
+	}
+	names := slices.Sorted(maps.Keys(byName))
+	for _, name := range slices.Sorted(maps.Keys(cfg.Tasks)) {
+		if _, ok := byName[name]; !ok && wanted(opts, name) {
+			fault("task %q: it is configured, and no module provides it; this program has %s%s", name, list(names), nearest(name, names))
+		}
+	}
+	for _, name := range opts.Only {
+		if _, ok := cfg.Tasks[name]; !ok && byName[name].Name() == "" {
+			fault("task %q: there is no such task; this program has %s%s", name, list(names), nearest(name, names))
+		}
+	}
+	var all []bound
+	for _, name := range names {
+		if !wanted(opts, name) {
+			continue
+		}
+		t := byName[name]
+		if t.Err() != nil {
+			faults = append(faults, t.Err())
+		}
+		c, ok := cfg.Tasks[name]
+		if !ok {
+			fault("task %q: it has no configuration: add tasks.%s with its source to the configuration, or name the tasks to run", name, name)
+			continue
+		}
+		faults = append(faults, routeFaults(t, c)...)
+		p := c.Consumer.Clone()
+		if opts.UntilEmpty {
+			p.Loop.Streaming = false
+		}
+		if opts.Limit > 0 {
+			p.Loop.Limit = opts.Limit
+		}
+		all = append(all, bound{task: t, config: c, policy: p, ended: make(chan struct{})})
+	}
+	if len(all) == 0 && len(faults) == 0 {
+		fault("there is nothing to run: no module provides a task")
+	}
+	if len(faults) > 0 {
+		return nil, &WiringError{faults}
+	}
+	link(all)
+	for i := range all {
+		if opts.Feeding != nil {
+			all[i].feeds = append(all[i].feeds, opts.Feeding)
+		}
+	}
+	return all, nil
+}
+
+func wanted(opts Options, name string) bool {
+	return len(opts.Only) == 0 || slices.Contains(opts.Only, name)
+}
+
+// routeFaults compares the routes that a task declared with those configured.
+func routeFaults(t Task, c config.Task) (faults []error) {
+	fault := func(format string, a ...any) {
+		faults = append(faults, fmt.Errorf("task %q: "+format, append([]any{t.Name()}, a...)...))
+	}
+	configured := slices.Sorted(maps.Keys(c.Routes))
+	declared := t.Routes()
+	switch {
+	case t.Err() != nil:
+	case !t.Sends() && len(configured) > 0:
+		fault("it sends nothing (its Out is ergon.None): remove its routes %s", list(configured))
+	case t.Sends() && len(declared) == 0 && len(configured) != 1:
+		fault("it returns one value, so it needs exactly one route, and %d are configured", len(configured))
+	case len(declared) > 0:
+		for _, name := range declared {
+			if !slices.Contains(configured, name) {
+				fault("its route %q is not bound: add tasks.%s.routes.%s to the configuration", name, t.Name(), name)
+			}
+		}
+		for _, name := range configured {
+			if !slices.Contains(declared, name) {
+				fault("route %q is configured, and the task does not have it; it has %s%s", name, list(declared), nearest(name, declared))
+			}
+		}
+	}
+	return faults
+}
+
+func list(names []string) string {
+	if len(names) == 0 {
+		return "none"
+	}
+	quoted := make([]string, len(names))
+	for i, n := range names {
+		quoted[i] = fmt.Sprintf("%q", n)
+	}
+	return strings.Join(quoted, ", ")
+}
+
+func nearest(name string, names []string) string {
+	if n := policy.Nearest(name, names); n != "" {
+		return fmt.Sprintf(" (did you mean %q?)", n)
+	}
+	return ""
+}
+
+// link finds which tasks feed which: those whose routes lead to the stream that
+// another reads. Run until empty, a task waits for those that feed it.
+func link(all []bound) {
+	reaches := func(from, to int) bool {
+		seen := make([]bool, len(all))
+		var visit func(int) bool
+		visit = func(i int) bool {
+			if i == to {
+				return true
+			}
+			if seen[i] {
+				return false
+			}
+			seen[i] = true
+			for j := range all {
+				if j != i && feeds(all[i].config, all[j].config) && visit(j) {
+					return true
+				}
+			}
+			return false
+		}
+		return visit(from)
+	}
+	for i := range all {
+		for j := range all {
+			// Of a circle nobody waits: each would wait for itself.
+			if i != j && feeds(all[i].config, all[j].config) && !reaches(j, i) {
+				all[j].feeds = append(all[j].feeds, all[i].ended)
+			}
+		}
+	}
+}
+
+func feeds(from, to config.Task) bool {
+	for _, r := range from.Routes {
+		if r.JetStream != nil && to.Source.JetStream != nil && r.JetStream.Stream == to.Source.JetStream.Stream {
+			return true
+		}
+	}
+	return false
+}
+
+// source makes a task's source.
+func (r *Runner) source(ctx context.Context, t bound) (ergon.Source, error) {
+	letters, err := r.conn.NewDeadLetters(ctx, t.config.DeadLetters.Config(), r.letters)
+	if err != nil {
+		return nil, err
+	}
+	r.closers = append(r.closers, letters.Close)
+	js := t.config.Source.JetStream
+	source, err := jetstream.NewSource(ctx, jetstream.SourceConfig{
+		Bus: r.conn.Bus, Task: t.task.Name(), DeadLetters: letters, Logger: r.log, Consumer: js.Consumer,
+	})
+	if err != nil {
+		return nil, err
+	}
+	if len(t.feeds) > 0 && r.opts.UntilEmpty {
+		return &fed{Source: source, feeds: t.feeds}, nil
+	}
+	return source, nil
+}
+
+// sinks makes one sink per route, over one publisher.
+func (r *Runner) sinks(t bound) (map[string]ergon.Sink, error) {
+	sinks := make(map[string]ergon.Sink, len(t.config.Routes))
+	if len(t.config.Routes) == 0 {
+		return sinks, nil
+	}
+	pub, err := r.conn.NewPublisher(bus.PublisherConfig{Window: t.policy.Loop.Window, Timeout: t.policy.Produce.Retry.Timeout.D()})
+	if err != nil {
+		return nil, err
+	}
+	r.closers = append(r.closers, pub.Close)
+	for name, route := range t.config.Routes {
+		sink, err := jetstream.NewSink(pub, route.JetStream.Subject)
+		if err != nil {
+			return nil, fmt.Errorf("route %q: %w", name, err)
+		}
+		sinks[name] = sink
+	}
+	return sinks, nil
+}

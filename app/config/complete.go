@@ -1,0 +1,21 @@
+package config
+
+import "github.com/ergon-framework/ergon/policy"
+
+// blankTask is a task that says nothing. The file's dead letters are read by then.
+func (l *loader) blankTask() Task {
+	return Task{DeadLetters: l.cfg.DeadLetters, Consumer: policy.DefaultConsumer()}
+}
+
+// complete fills in what follows from where something stands.
+func (c *Config) complete() {
+	for name, stream := range c.Streams {
+		stream.Name = name
+		c.Streams[name] = stream
+	}
+	for name, task := range c.Tasks {
+		if s := task.Source.JetStream; s != nil && s.Durable == "" {
+			s.Durable = name
+		}
+	}
+}

@@ -1,0 +1,161 @@
+package config
+
+import (
+	"log/slog"
+	"maps"
+	"slices"
+
+	"github.com/ergon-framework/ergon/bus"
+	"github.com/ergon-framework/ergon/policy"
+)
+
+// What a Config says where the file says nothing.
+const (
+	DefaultApp    = "ergon"
+	DefaultListen = "127.0.0.1:4222"
+)
+
+// Words with a meaning of their own.
+const (
+	// Embedded, as the URL of the bus, asks for a server inside the process.
+	Embedded = "embedded"
+	// ListenOff, as the address of an embedded server, opens no port.
+	ListenOff = "off"
+)
+
+// Config is what an ergon.yaml says. It prints without its secrets.
+type Config struct {
+	// The application's name: what a task puts out has the source
+	// /ergon/<app>/<task>. Letters, digits, dots, dashes and underscores.
+	// Default ergon.
+	App string `yaml:"app"`
+	// The NATS servers, or the embedded one.
+	Bus Bus `yaml:"bus"`
+	// Streams by name, with what is to be said of them. A stream that only tasks
+	// name need not stand here: see Topology. Default none.
+	Streams map[string]bus.Stream `yaml:"streams"`
+	// Where what failed for good is kept, unless the task says otherwise.
+	DeadLetters DeadLetters `yaml:"dead_letters"`
+	// Tasks by name. Default none.
+	Tasks map[string]Task `yaml:"tasks"`
+}
+
+// Bus is the connection to NATS: the keys of bus.Config, and two more for the
+// embedded server.
+type Bus struct {
+	// The URL is "embedded" by default; see bus.Config for what else it may be.
+	bus.Config `yaml:",inline"`
+	// The directory that the embedded server keeps its streams in. Only for
+	// embedded. Default empty: a directory in the user's data directory.
+	Store string `yaml:"store"`
+	// The address, host:port, that the embedded server listens on for other
+	// programs, or off for none; port 0 takes a free one. Only for embedded.
+	// Default 127.0.0.1:4222.
+	Listen string `yaml:"listen"`
+}
+
+// DeadLetters is where transactions that failed for good are kept, with the keys
+// of bus.DeadLetterConfig; its subject_prefix is the subject here.
+type DeadLetters struct {
+	// The stream. It is made when it is missing. Default ERGON_DLQ.
+	Stream string `yaml:"stream"`
+	// The subject, to which a dot and the task's name are added. Default ergon.dlq.
+	Subject string `yaml:"subject"`
+	// What the stream is kept in when it is made: file or memory. Default file.
+	Storage string `yaml:"storage"`
+	// How long a dead letter is kept; 0s is for ever. Default 0s.
+	MaxAge policy.Duration `yaml:"max_age"`
+	// How many bytes of dead letters are kept; 0 is no limit. Default 0.
+	MaxBytes int64 `yaml:"max_bytes"`
+	// How many servers of a cluster keep a copy, up to 5. Default 0, which is one.
+	Replicas int `yaml:"replicas"`
+}
+
+// Config is d for the bus.
+func (d DeadLetters) Config() bus.DeadLetterConfig {
+	return bus.DeadLetterConfig{
+		Stream: d.Stream, SubjectPrefix: d.Subject,
+		Storage: d.Storage, MaxAge: d.MaxAge.D(), MaxBytes: d.MaxBytes, Replicas: d.Replicas,
+	}
+}
+
+// Task is one task's wiring and policy.
+type Task struct {
+	// Where its transactions come from. Required.
+	Source Source `yaml:"source"`
+	// Where its outputs go, by the name of the route. Default none.
+	Routes map[string]Route `yaml:"routes"`
+	// Where its failures go; what is left out is as in the file's dead_letters.
+	DeadLetters DeadLetters `yaml:"dead_letters"`
+	// How hard it tries; what is left out is as in policy.DefaultConsumer.
+	Consumer policy.Consumer `yaml:"consumer"`
+}
+
+// RouteNames lists the task's routes in alphabetical order.
+func (t Task) RouteNames() []string { return slices.Sorted(maps.Keys(t.Routes)) }
+
+// Source is where transactions come from. Exactly one kind is set.
+type Source struct {
+	// A durable consumer of a JetStream stream.
+	JetStream *JetStreamSource `yaml:"jetstream"`
+}
+
+// JetStreamSource is a durable pull consumer, with the keys of bus.Consumer. The
+// durable's default is the task's name.
+type JetStreamSource struct {
+	// The stream is required; without subjects the whole stream is consumed.
+	bus.Consumer `yaml:",inline"`
+}
+
+// Route is where outputs go. Exactly one kind is set.
+type Route struct {
+	// A subject of a JetStream stream.
+	JetStream *JetStreamRoute `yaml:"jetstream"`
+}
+
+// JetStreamRoute is a subject and the stream that stores it.
+type JetStreamRoute struct {
+	// The stream. Required.
+	Stream string `yaml:"stream"`
+	// The subject, without wildcards. Required.
+	Subject string `yaml:"subject"`
+}
+
+// Default is what an empty file says.
+func Default() Config {
+	return Config{
+		App:         DefaultApp,
+		Bus:         Bus{Config: bus.Config{URL: Embedded}, Listen: DefaultListen},
+		DeadLetters: DeadLetters{Stream: bus.DefaultDeadStream, Subject: bus.DefaultDeadPrefix},
+	}
+}
+
+// TaskNames lists the tasks in alphabetical order.
+func (c *Config) TaskNames() []string { return slices.Sorted(maps.Keys(c.Tasks)) }
+
+// IsEmbedded says whether the server runs inside the process.
+func (b Bus) IsEmbedded() bool { return b.URL == Embedded }
+
+// Redacted is b without its secrets.
+func (b Bus) Redacted() Bus {
+	b.Config = b.Config.Redacted()
+	return b
+}
+
+// String describes the bus without its secrets.
+func (b Bus) String() string {
+	s := b.Config.String()
+	if b.Store != "" {
+		s += " store=" + b.Store
+	}
+	if b.IsEmbedded() {
+		s += " listen=" + b.Listen
+	}
+	return s
+}
+
+// GoString keeps the secrets out of %#v.
+func (b Bus) GoString() string { return "config.Bus{" + b.String() + "}" }
+
+// LogValue keeps the secrets out of logs.
+func (b Bus) LogValue() slog.Value { return slog.StringValue(b.String()) }

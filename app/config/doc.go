@@ -1,0 +1,42 @@
+// Package config says what an ergon.yaml holds, as data, and reads it strictly.
+//
+//	app: retail
+//	bus:
+//	  url: ${NATS_URL:-embedded}
+//	streams:
+//	  RETAIL: { subjects: [retail.>], max_age: 24h }
+//	tasks:
+//	  score:
+//	    source: { jetstream: { stream: RETAIL, subjects: [retail.lines] } }
+//	    routes:
+//	      scored: { jetstream: { stream: RETAIL_OUT, subject: retail-out.scored } }
+//	    consumer:
+//	      loop: { concurrency: 32 }
+//
+// [Load] reads a file, [Parse] what somebody read already, [Default] is what an
+// empty file says. What is left out keeps its default, and a null is the same as
+// leaving it out; a consumer's policy lies over policy.DefaultConsumer.
+//
+// # Strict
+//
+// An unknown key, a key that stands twice, a value of the wrong type and whatever
+// contradicts itself is a fault, and all faults are reported at once, as *[Error]:
+// each with its line, its column, the path of keys and the line of the file. What
+// is odd but allowed comes from [Config.Warnings].
+//
+// # Variables
+//
+// ${NAME} and ${NAME:-default} in a value stand for an environment variable. As in
+// a shell, the default is for a variable that is unset or empty; without one, an
+// unset variable is a fault. $${ is the text ${. Keys and comments are left alone.
+// The file's structure is read first and variables are filled in afterwards, so no
+// value can add a key, a list or a comment. Outside quotes the result is read as
+// if it stood there: ${N:-8} is a number. In quotes it is text.
+//
+// [Overrides] lists the variables that win over the file without being named in it.
+//
+// # Secrets
+//
+// A [Config] prints without its secrets, and so do the lines of the file that an
+// error shows.
+package config

@@ -1,0 +1,64 @@
+package config
+
+import (
+	"github.com/ergon-framework/ergon/bus"
+)
+
+func (v *validator) task(p path, name string, t Task, inherited DeadLetters) {
+	if !taskName.MatchString(name) {
+		v.fail(p, "%s is not the name of a task: it is 1 to 64 small letters, digits, dashes and underscores", quote(name))
+	}
+	if s := t.Source.JetStream; s != nil {
+		v.source(p.key("source").key("jetstream"), *s)
+	} else {
+		v.need(p.key("source"), "a source is required: write source: { jetstream: { stream: … } }")
+	}
+	for _, route := range t.RouteNames() {
+		v.route(p.key("routes").key(route), route, t.Routes[route])
+	}
+	v.deadLetters(p.key("dead_letters"), t.DeadLetters, inherited)
+	v.policy(p.key("consumer"), t.Consumer)
+}
+
+func (v *validator) source(p path, s JetStreamSource) {
+	v.name(p.key("stream"), "stream", s.Stream)
+	v.name(p.key("durable"), "durable", s.Durable)
+	v.subjects(p.key("subjects"), s.Subjects)
+	for i, a := range s.Subjects {
+		for _, b := range s.Subjects[:i] {
+			// The server takes two filters that overlap in part, but none that is
+			// a part of another.
+			if covers(a, b) || covers(b, a) {
+				v.fail(p.key("subjects").item(i), "%s and %s name the same messages: keep the wider one", quote(b), quote(a))
+			}
+		}
+	}
+	v.word(p.key("deliver_policy"), s.DeliverPolicy, bus.DeliverAll, bus.DeliverNew, bus.DeliverLast, bus.DeliverLastPerSubject)
+	v.duration(p.key("ack_wait"), s.AckWait)
+	v.count(p.key("max_ack_pending"), int64(s.MaxAckPending))
+}
+
+func (v *validator) route(p path, name string, r Route) {
+	if !routeName.MatchString(name) {
+		v.fail(p, "%s is not the name of a route: it is 1 to 128 letters, digits, and . _ - / :", quote(name))
+	}
+	if r.JetStream == nil {
+		v.need(p, "a route needs somewhere to go: write %s: { jetstream: { stream: …, subject: … } }", name)
+		return
+	}
+	at := p.key("jetstream")
+	v.name(at.key("stream"), "stream", r.JetStream.Stream)
+	if r.JetStream.Subject == "" {
+		v.need(at.key("subject"), "a subject is required")
+		return
+	}
+	v.check(at.key("subject"), checkSubject(r.JetStream.Subject, false))
+}
+
+func (v *validator) name(p path, what, name string) {
+	if name == "" {
+		v.need(p, "a %s is required", what)
+		return
+	}
+	v.check(p, checkName(what, name))
+}

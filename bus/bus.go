@@ -1,0 +1,157 @@
+package bus
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+)
+
+// flushTimeout bounds a flush whose context has no deadline.
+const flushTimeout = 10 * time.Second
+
+// A Bus is a pair of connections to NATS with JetStream behind them. Make one
+// with [Connect]. All methods may be called concurrently.
+type Bus struct {
+	cfg       Config
+	log       *slog.Logger
+	consume   *conn
+	publish   *conn
+	js        jetstream.JetStream
+	apiPrefix string // of JetStream's API, with its trailing dot
+
+	closing sync.Once
+	closed  chan struct{} // both connections have ended
+}
+
+// An Option changes what [Connect] makes.
+type Option func(*options)
+
+type options struct {
+	log       *slog.Logger
+	inProcess nats.InProcessConnProvider
+}
+
+// WithLogger says where connection events and refused pull requests are
+// logged. The default is nowhere.
+func WithLogger(l *slog.Logger) Option {
+	return func(o *options) {
+		if l != nil {
+			o.log = l
+		}
+	}
+}
+
+// WithInProcess connects to a server in this process, without a port;
+// [Config.URL] is ignored then. An embedded server is such a provider.
+func WithInProcess(p nats.InProcessConnProvider) Option {
+	return func(o *options) { o.inProcess = p }
+}
+
+// JetStream is for administration: streams, consumers, key-value buckets and
+// the like. Its requests go over the consuming connection. Don't publish or
+// consume with it where a [Publisher] or a [Puller] will do.
+func (b *Bus) JetStream() jetstream.JetStream { return b.js }
+
+// ConsumeConn is the connection for consuming and administration. The Bus owns
+// it: don't close it.
+func (b *Bus) ConsumeConn() *nats.Conn { return b.consume.nc }
+
+// PublishConn is the connection for publishing. The Bus owns it: don't close
+// it. It has no buffer for the time without a server: publishing on it fails
+// while it reconnects.
+func (b *Bus) PublishConn() *nats.Conn { return b.publish.nc }
+
+// A Status is what the connections are doing.
+type Status struct {
+	// Connected reports that both connections stand.
+	Connected bool
+	// Closed reports that the connections have ended for good.
+	Closed bool
+	// LameDuck reports that the server asked its clients to go elsewhere.
+	LameDuck bool
+	// Server is the address the consuming connection has, or had last, without
+	// credentials; ServerName and Version are what that server says of itself.
+	Server, ServerName, Version string
+	// Reconnects counts those of both connections.
+	Reconnects uint64
+	// LastError is the last thing that went wrong on either connection, and
+	// LastErrorAt when; nil if nothing has. It may be long over.
+	LastError   error
+	LastErrorAt time.Time
+}
+
+// Status asks neither connection anything: it is cheap.
+func (b *Bus) Status() Status {
+	c, p := b.consume, b.publish
+	s := Status{
+		Connected:  c.nc.IsConnected() && p.nc.IsConnected(),
+		Closed:     c.nc.IsClosed() || p.nc.IsClosed(),
+		LameDuck:   c.lameDuck.Load() || p.lameDuck.Load(),
+		Server:     c.server(),
+		ServerName: c.nc.ConnectedServerName(),
+		Version:    c.nc.ConnectedServerVersion(),
+		Reconnects: c.nc.Stats().Reconnects + p.nc.Stats().Reconnects,
+	}
+	s.LastErrorAt, s.LastError = c.lastError()
+	if at, err := p.lastError(); at.After(s.LastErrorAt) {
+		s.LastErrorAt, s.LastError = at, err
+	}
+	return s
+}
+
+// Flush returns when the server has received everything sent before, on both
+// connections, or when ctx ends. Without a deadline in ctx it waits 10 s.
+func (b *Bus) Flush(ctx context.Context) error {
+	return errors.Join(b.consume.flush(ctx), b.publish.flush(ctx))
+}
+
+// Close flushes both connections within ctx and closes them. It does so also
+// when flushing fails, and returns that failure. A second Close waits for the
+// first and returns nil.
+func (b *Bus) Close(ctx context.Context) error {
+	var err error
+	b.closing.Do(func() {
+		if b.consume.nc.IsConnected() && b.publish.nc.IsConnected() {
+			err = b.Flush(ctx)
+		} else if !b.consume.nc.IsClosed() {
+			err = fmt.Errorf("close bus: %w: what was not sent yet is lost", ErrDisconnected)
+		}
+		b.shut()
+		close(b.closed)
+	})
+	<-b.closed
+	return err
+}
+
+// shut closes the connections and waits until nats.go has said so: the closed
+// handler is the last callback of a connection, so nothing of ours is called
+// after this.
+func (b *Bus) shut() {
+	for _, c := range []*conn{b.publish, b.consume} {
+		if c == nil {
+			continue
+		}
+		c.closing.Store(true)
+		c.nc.Close()
+		<-c.ended
+	}
+}
+
+// flush wants a deadline, because nats.go refuses to flush without one.
+func (c *conn) flush(ctx context.Context) error {
+	if _, ok := ctx.Deadline(); !ok {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, flushTimeout)
+		defer cancel()
+	}
+	if err := c.nc.FlushWithContext(ctx); err != nil {
+		return fmt.Errorf("flush %s connection: %w", c.role, err)
+	}
+	return nil
+}

@@ -1,0 +1,334 @@
+package bus
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/nats-io/nats.go"
+)
+
+// Defaults of a PublisherConfig.
+const (
+	DefaultWindow         = 1024
+	DefaultPublishTimeout = 5 * time.Second
+)
+
+// A PublisherConfig sets a Publisher's bounds.
+type PublisherConfig struct {
+	// Window is how many messages may await their confirmation at a time.
+	// Default 1024.
+	Window int
+	// Timeout is how long one message is tried for and its confirmation waited
+	// for. Default 5 s.
+	Timeout time.Duration
+}
+
+// A PubAck is a stream's confirmation that it stored a message.
+type PubAck struct {
+	// Sequence is the message's place in the stream; for a duplicate, that of
+	// the copy which the stream had.
+	Sequence uint64
+	// Duplicate reports that the stream had a message with this Nats-Msg-Id and
+	// dropped this one.
+	Duplicate bool
+	// Resent reports that the Publisher sent the message more than once. Then a
+	// duplicate is, most likely, its own first copy.
+	Resent bool
+
+	raw []byte
+}
+
+// Stream is the name of the stream. It is read out of the confirmation when
+// asked for.
+func (a PubAck) Stream() string { return ackStream(a.raw) }
+
+// A Publisher publishes messages and reports, for each, whether a stream has
+// stored it. It costs no map entry, no future, no goroutine and no decoding of
+// JSON per message: a message occupies one of Window slots, whose number is in
+// the reply subject.
+//
+// All methods may be called concurrently.
+type Publisher struct {
+	bus     *Bus
+	timeout time.Duration
+	prefix  string // of reply subjects, with its trailing dot
+	sub     *nats.Subscription
+	slots   []slot
+	free    chan uint32 // numbers of the slots that nobody uses
+
+	shut    atomic.Bool   // begin nothing any more
+	closing chan struct{} // closed with it
+	once    sync.Once
+	done    chan struct{} // Close has ended
+	drain   chan struct{} // one token: who has it may collect all slots
+	kick    chan struct{} // the sweeper is to look now
+	stop    chan struct{} // the sweeper is to end
+	swept   chan struct{} // it has
+}
+
+// NewPublisher makes a Publisher and starts its sweeper, the one goroutine that
+// ends and resends what got no answer. Its maker closes it.
+func (b *Bus) NewPublisher(cfg PublisherConfig) (*Publisher, error) {
+	if cfg.Window == 0 {
+		cfg.Window = DefaultWindow
+	}
+	if cfg.Timeout == 0 {
+		cfg.Timeout = DefaultPublishTimeout
+	}
+	if cfg.Window < 1 || cfg.Window > 1<<20 || cfg.Timeout < 0 {
+		return nil, fmt.Errorf("new publisher: window %d must be 1 to %d, and timeout %s above 0", cfg.Window, 1<<20, cfg.Timeout)
+	}
+	nc := b.publish.nc
+	p := &Publisher{
+		bus:     b,
+		timeout: cfg.Timeout,
+		prefix:  nc.NewInbox() + ".",
+		slots:   make([]slot, cfg.Window),
+		free:    make(chan uint32, cfg.Window),
+		closing: make(chan struct{}),
+		done:    make(chan struct{}),
+		drain:   make(chan struct{}, 1),
+		kick:    make(chan struct{}, 1),
+		stop:    make(chan struct{}),
+		swept:   make(chan struct{}),
+	}
+	for i := range p.slots {
+		p.free <- uint32(i)
+	}
+	p.drain <- struct{}{}
+	var err error
+	if p.sub, err = nc.Subscribe(p.prefix+"*.*", p.receive); err != nil {
+		return nil, fmt.Errorf("new publisher: %w", subscribeError(err))
+	}
+	if err := p.sub.SetPendingLimits(-1, -1); err != nil { // the window bounds it
+		return nil, fmt.Errorf("new publisher: %w", err)
+	}
+	b.publish.watch(p)
+	go p.sweep()
+	return p, nil
+}
+
+// Publish sends m to the stream that stores its subject and returns; done is
+// then called exactly once, from any goroutine, possibly before Publish
+// returns. A nil error means that the stream has stored m, or had it already.
+// The other outcomes are the errors of this package that speak of publishing,
+// [*APIError], nats.go's for a message that cannot be sent, and ctx's;
+// [Permanent] tells which of them would come again.
+//
+// While the window is full Publish waits, until ctx ends or the Publisher is
+// closed. So done must not call it: the goroutine that calls done is often the
+// only one that can free a slot. For the same reason done must not block.
+//
+// After sending, the end of ctx changes nothing, except that its deadline, if
+// it is before Timeout's, ends the waiting with [ErrUnknown].
+//
+// What is on its way when the connection is lost is sent again when it is back,
+// if the message has a Nats-Msg-Id: the stream drops the second copy, and the
+// caller need not spend an attempt on a server's restart. Without that header
+// the outcome is ErrUnknown at once, since sending again might store it twice.
+// While there is no connection, messages wait for one in their slots.
+//
+// m must not be changed until done is called. Its Reply is ignored.
+func (p *Publisher) Publish(ctx context.Context, m *nats.Msg, done func(PubAck, error)) {
+	if err := ctx.Err(); err != nil {
+		done(PubAck{}, publishError(m.Subject, err))
+		return
+	}
+	var i uint32
+	select {
+	case i = <-p.free:
+	default:
+		select {
+		case i = <-p.free:
+		case <-ctx.Done():
+			done(PubAck{}, publishError(m.Subject, ctx.Err()))
+			return
+		case <-p.closing:
+			done(PubAck{}, publishError(m.Subject, ErrClosed))
+			return
+		}
+	}
+	deadline := time.Now().Add(p.timeout)
+	if d, ok := ctx.Deadline(); ok && d.Before(deadline) {
+		deadline = d
+	}
+	s := &p.slots[i]
+	s.mu.Lock()
+	if p.shut.Load() { // read under the lock: Close fails what it finds in the slots after setting it
+		s.mu.Unlock()
+		p.free <- i
+		done(PubAck{}, publishError(m.Subject, ErrClosed))
+		return
+	}
+	out, gen := s.begin(p, i, m, deadline, done)
+	s.mu.Unlock()
+	if err := p.bus.publish.nc.PublishMsg(&out); err != nil {
+		p.unsent(i, gen, &out, err)
+	}
+}
+
+// unsent deals with a message that PublishMsg did not take.
+func (p *Publisher) unsent(i, gen uint32, out *nats.Msg, err error) {
+	switch {
+	case errors.Is(err, nats.ErrMaxPayload):
+		err = fmt.Errorf("%w: %d bytes of payload with headers, the server takes %d",
+			ErrTooLarge, wireSize(out), p.bus.publish.nc.MaxPayload())
+	case errors.Is(err, nats.ErrConnectionClosed), errors.Is(err, nats.ErrConnectionDraining):
+		err = fmt.Errorf("%w: %w", ErrClosed, err)
+	case Permanent(err):
+	default:
+		// No connection, or one that broke under the write.
+		if err = p.slots[i].unwritten(gen, err); err == nil {
+			return // the sweeper sends it when there is a connection
+		}
+	}
+	p.finish(i, gen, PubAck{}, err)
+}
+
+// receive is nats.go's callback for replies: a confirmation, a refusal, or the
+// server's word that nobody listens.
+func (p *Publisher) receive(m *nats.Msg) {
+	slotPart, genPart, _ := strings.Cut(m.Subject[min(len(p.prefix), len(m.Subject)):], ".")
+	n, ok1 := parseUint(slotPart)
+	g, ok2 := parseUint(genPart)
+	if !ok1 || !ok2 || n >= uint64(len(p.slots)) || g > 1<<32-1 {
+		return
+	}
+	i, gen := uint32(n), uint32(g)
+	if len(m.Data) == 0 {
+		if first(m.Header, statusHeader) == "503" {
+			p.noResponders(i, gen)
+		}
+		return
+	}
+	seq, duplicate, ok := parsePubAck(m.Data)
+	if ok {
+		p.finish(i, gen, PubAck{Sequence: seq, Duplicate: duplicate, raw: m.Data}, nil)
+		return
+	}
+	if api := parseRefusal(m.Data); api != nil {
+		p.finish(i, gen, PubAck{}, api)
+		return
+	}
+	// Somebody else answers on this subject too. The stream's own word may
+	// still come.
+	s := &p.slots[i]
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.state == slotSent && s.gen == gen {
+		s.strange = true
+	}
+}
+
+// finish ends the use gen of slot i, unless it has ended. The slot is free only
+// after done has returned, so that who holds all slots knows that nothing is
+// being reported any more.
+func (p *Publisher) finish(i, gen uint32, ack PubAck, err error) {
+	s := &p.slots[i]
+	s.mu.Lock()
+	if s.state == slotFree || s.gen != gen {
+		s.mu.Unlock()
+		return
+	}
+	done, subject := s.end(&ack)
+	s.mu.Unlock()
+	if err != nil {
+		err = publishError(subject, err)
+	}
+	done(ack, err)
+	p.free <- i
+}
+
+func publishError(subject string, err error) error {
+	var api *APIError
+	if errors.As(err, &api) {
+		api.Subject = subject
+		return fmt.Errorf("publish: %w", err)
+	}
+	return fmt.Errorf("publish to %q: %w", subject, err)
+}
+
+// Flush waits until every message whose Publish began before is confirmed or
+// has failed, and its done has returned. Publishing waits meanwhile.
+func (p *Publisher) Flush(ctx context.Context) error {
+	if p.shut.Load() { // Close collects the slots, and keeps them
+		select {
+		case <-p.done:
+			return nil
+		case <-ctx.Done():
+			return fmt.Errorf("flush publisher: %w", ctx.Err())
+		}
+	}
+	return p.collect(ctx, true)
+}
+
+// collect takes all slots, one by one as they become free, and gives them back
+// if asked to. Only one may collect: two would each hold what the other needs.
+func (p *Publisher) collect(ctx context.Context, back bool) error {
+	select {
+	case <-p.drain:
+	case <-ctx.Done():
+		return fmt.Errorf("flush publisher: %w", ctx.Err())
+	}
+	defer func() { p.drain <- struct{}{} }()
+	held := make([]uint32, 0, len(p.slots))
+	defer func() {
+		if back || len(held) < len(p.slots) {
+			for _, i := range held {
+				p.free <- i
+			}
+		}
+	}()
+	for len(held) < len(p.slots) {
+		select {
+		case i := <-p.free:
+			held = append(held, i)
+		case <-ctx.Done():
+			return fmt.Errorf("flush publisher: %d messages are not confirmed: %w", len(p.slots)-len(held), ctx.Err())
+		}
+	}
+	return nil
+}
+
+// Close refuses new messages with [ErrClosed], waits for the outstanding ones
+// until ctx ends, and then fails the rest with an error that is ErrClosed and
+// [ErrUnknown]. It returns ctx's error in that case. Close again waits for the
+// first and returns nil.
+func (p *Publisher) Close(ctx context.Context) error {
+	var err error
+	p.once.Do(func() {
+		p.shut.Store(true)
+		close(p.closing)
+		err = p.collect(ctx, false)
+		if err != nil {
+			err = fmt.Errorf("close publisher: %w", err)
+			p.each(func(_ uint32, s *slot) (bool, error) { return true, s.abandoned() })
+		}
+		close(p.stop)
+		<-p.swept
+		p.bus.publish.unwatch(p)
+		if uerr := p.sub.Unsubscribe(); uerr != nil && !p.bus.publish.nc.IsClosed() && err == nil {
+			err = fmt.Errorf("close publisher: %w", uerr)
+		}
+		close(p.done)
+	})
+	<-p.done
+	return err
+}
+
+// replyTo is the reply subject of one use of a slot. It is built for each: with
+// one string per slot a second reply to an earlier use (from a stream in
+// another account, say) would confirm a message that was never stored.
+func (p *Publisher) replyTo(i, gen uint32) string {
+	var buf [96]byte
+	b := append(buf[:0], p.prefix...)
+	b = strconv.AppendUint(b, uint64(i), 10)
+	b = append(b, '.')
+	return string(strconv.AppendUint(b, uint64(gen), 10))
+}

@@ -1,0 +1,264 @@
+package bus
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/nats-io/nats.go"
+
+	"github.com/ergon-framework/ergon/internal/semconv"
+)
+
+const (
+	// A subject that nobody listens to is tried again so often, so far apart:
+	// a stream's leader election takes a moment.
+	noStreamTries = 4
+	noStreamWait  = 250 * time.Millisecond
+	// resendWait follows a failed write; the connection's loss is noticed soon.
+	resendWait = 50 * time.Millisecond
+)
+
+type slotState uint8
+
+const (
+	slotFree    slotState = iota
+	slotSent              // a reply may come
+	slotWaiting           // to be sent (again)
+)
+
+// A slot holds one message between Publish and done.
+type slot struct {
+	mu       sync.Mutex // guards memory only: nothing is sent and done isn't called under it
+	gen      uint32     // of the reply subject; each sending has its own
+	state    slotState
+	msg      nats.Msg
+	done     func(PubAck, error)
+	deadline time.Time
+	retryAt  time.Time // when waiting
+	refused  int       // times that nobody listened
+	copies   int       // sent and not known to be refused
+	strange  bool      // something answered that was no confirmation
+}
+
+// begin fills the slot and returns what to send.
+func (s *slot) begin(p *Publisher, i uint32, m *nats.Msg, deadline time.Time, done func(PubAck, error)) (nats.Msg, uint32) {
+	s.gen++
+	s.state = slotSent
+	s.msg = nats.Msg{Subject: m.Subject, Reply: p.replyTo(i, s.gen), Header: m.Header, Data: m.Data}
+	s.done, s.deadline = done, deadline
+	s.retryAt, s.refused, s.copies, s.strange = time.Time{}, 0, 1, false
+	return s.msg, s.gen
+}
+
+// resend turns a waiting slot into a sent one and returns what to send.
+func (s *slot) resend(p *Publisher, i uint32) (nats.Msg, uint32) {
+	s.gen++
+	s.state = slotSent
+	s.copies++
+	s.msg.Reply = p.replyTo(i, s.gen)
+	return s.msg, s.gen
+}
+
+// unwritten is told that use gen was not written, or not wholly. It returns nil
+// if the message will be sent again, and else its outcome.
+func (s *slot) unwritten(gen uint32, cause error) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.state == slotFree || s.gen != gen {
+		return nil // it has ended meanwhile
+	}
+	if errors.Is(cause, nats.ErrReconnectBufExceeded) { // nothing was written
+		s.state, s.retryAt = slotWaiting, time.Time{}
+		s.copies--
+		return nil
+	}
+	if !s.repeatable() {
+		return fmt.Errorf("%w: %w", cause, ErrUnknown)
+	}
+	s.state, s.retryAt = slotWaiting, time.Now().Add(resendWait)
+	return nil
+}
+
+// end empties the slot.
+func (s *slot) end(ack *PubAck) (func(PubAck, error), string) {
+	ack.Resent = s.copies > 1
+	done, subject := s.done, s.msg.Subject
+	s.state, s.done, s.msg = slotFree, nil, nats.Msg{}
+	return done, subject
+}
+
+// expired is the outcome of a message whose time is over.
+func (s *slot) expired(timeout time.Duration) error {
+	switch {
+	case s.copies == 0 && s.refused > 0:
+		return ErrNoStream
+	case s.copies == 0:
+		return fmt.Errorf("%w within %s: the message was not sent", ErrDisconnected, timeout)
+	case s.strange:
+		return fmt.Errorf("%w: %w: something answered on this subject, and it was no stream", context.DeadlineExceeded, ErrUnknown)
+	}
+	return fmt.Errorf("%w: no confirmation: %w", context.DeadlineExceeded, ErrUnknown)
+}
+
+// abandoned is the outcome of a message that nobody waits for any longer.
+func (s *slot) abandoned() error {
+	if s.copies == 0 {
+		return ErrClosed
+	}
+	return fmt.Errorf("%w: %w", ErrClosed, ErrUnknown)
+}
+
+// repeatable reports that a second copy of the message would be dropped by the
+// stream.
+func (s *slot) repeatable() bool { return first(s.msg.Header, semconv.NatsMsgID) != "" }
+
+// noResponders is told that nobody listens on the subject: the copy is not
+// stored. There may be no stream, or one without a leader for the moment.
+func (p *Publisher) noResponders(i, gen uint32) {
+	s := &p.slots[i]
+	s.mu.Lock()
+	if s.state != slotSent || s.gen != gen {
+		s.mu.Unlock()
+		return
+	}
+	s.refused++
+	s.copies--
+	if s.refused < noStreamTries {
+		s.state, s.retryAt = slotWaiting, time.Now().Add(noStreamWait)
+		s.mu.Unlock()
+		return
+	}
+	err := ErrNoStream
+	if s.copies > 0 { // one that was sent before, and is not accounted for
+		err = fmt.Errorf("%w: %w", ErrNoStream, ErrUnknown)
+	}
+	s.mu.Unlock()
+	p.finish(i, gen, PubAck{}, err)
+}
+
+// sweep ends what is over and sends what waits, until the Publisher is closed.
+func (p *Publisher) sweep() {
+	defer close(p.swept)
+	tick := time.NewTicker(min(max(p.timeout/20, 5*time.Millisecond), 100*time.Millisecond))
+	defer tick.Stop()
+	for {
+		select {
+		case <-p.stop:
+			return
+		case <-p.kick:
+		case <-tick.C:
+		}
+		if len(p.free) == cap(p.free) {
+			continue
+		}
+		connected := p.bus.publish.nc.IsConnected()
+		now := time.Now()
+		p.each(func(_ uint32, s *slot) (bool, error) {
+			if now.Before(s.deadline) {
+				return false, nil
+			}
+			return true, s.expired(p.timeout)
+		})
+		if connected {
+			p.resendDue(now)
+		}
+	}
+}
+
+// each asks f about every used slot, under its lock, and ends those for which f
+// says so.
+func (p *Publisher) each(f func(i uint32, s *slot) (bool, error)) {
+	for n := range p.slots {
+		i, s := uint32(n), &p.slots[n]
+		s.mu.Lock()
+		var over bool
+		var err error
+		gen := s.gen
+		if s.state != slotFree {
+			over, err = f(i, s)
+		}
+		s.mu.Unlock()
+		if over {
+			p.finish(i, gen, PubAck{}, err)
+		}
+	}
+}
+
+func (p *Publisher) resendDue(now time.Time) {
+	for n := range p.slots {
+		i, s := uint32(n), &p.slots[n]
+		s.mu.Lock()
+		if s.state != slotWaiting || now.Before(s.retryAt) {
+			s.mu.Unlock()
+			continue
+		}
+		out, gen := s.resend(p, i)
+		s.mu.Unlock()
+		if err := p.bus.publish.nc.PublishMsg(&out); err != nil {
+			p.unsent(i, gen, &out, err)
+		}
+	}
+}
+
+// connLost decides about what was sent and not answered: see Publish.
+func (p *Publisher) connLost() {
+	p.each(func(_ uint32, s *slot) (bool, error) {
+		if s.state != slotSent {
+			return false, nil
+		}
+		if s.repeatable() {
+			s.state, s.retryAt = slotWaiting, time.Time{}
+			return false, nil
+		}
+		return true, fmt.Errorf("the connection was lost: %w", ErrUnknown)
+	})
+}
+
+func (p *Publisher) connBack() {
+	select {
+	case p.kick <- struct{}{}:
+	default:
+	}
+}
+
+func (p *Publisher) connClosed() {
+	p.each(func(_ uint32, s *slot) (bool, error) {
+		return true, s.abandoned()
+	})
+}
+
+// connError hears of denied publishes: the server sends no reply to them.
+func (p *Publisher) connError(err error) {
+	subject, ok := deniedSubject(err)
+	if !ok {
+		return
+	}
+	p.each(func(_ uint32, s *slot) (bool, error) {
+		if s.state != slotSent || s.msg.Subject != subject {
+			return false, nil
+		}
+		return true, fmt.Errorf("%w: allow this user to publish there", ErrDenied)
+	})
+}
+
+// wireSize is what counts against the server's limit: payload and headers.
+func wireSize(m *nats.Msg) int {
+	return len(m.Data) + headerSize(m.Header)
+}
+
+// headerSize is the number of bytes that nats.go writes for h.
+func headerSize(h nats.Header) int {
+	if len(h) == 0 {
+		return 0
+	}
+	n := len("NATS/1.0\r\n") + len("\r\n")
+	for k, vs := range h {
+		for _, v := range vs {
+			n += len(k) + len(v) + len(": \r\n")
+		}
+	}
+	return n
+}

@@ -1,0 +1,155 @@
+package bus
+
+import (
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+)
+
+// infoState is the question about the consumer that a Fetch asks while nothing
+// comes: is there anything left, and is there a consumer at all? Its answer
+// comes to the pull inbox, so nothing waits for it.
+type infoState struct {
+	due    time.Time // of the next question; zero: not decided yet
+	number uint64    // of the question that is open
+	open   bool
+	answer []byte
+}
+
+func (i *infoState) forget() {
+	i.open, i.answer = false, nil
+}
+
+// question returns where the answer to the next question is to go, or "" if
+// none is due. An open question is overdue when infoWait has passed.
+func (p *Puller) question(now time.Time) string {
+	i := &p.info
+	if i.due.IsZero() {
+		i.due = now
+		if !p.suspect {
+			i.due = now.Add(p.idle)
+		}
+	}
+	if now.Before(i.due) {
+		return ""
+	}
+	if i.open && p.suspect {
+		// Nobody answers questions, or we may not ask any: pulling will show.
+		p.suspect = false
+	}
+	i.number++
+	i.open = true
+	i.due = now.Add(infoWait)
+	return p.inbox + ".i." + strconv.FormatUint(i.number, 10)
+}
+
+// lookUp sends the question.
+func (p *Puller) lookUp(reply string) {
+	subject := p.bus.apiPrefix + "CONSUMER.INFO." + p.cfg.Stream + "." + p.cfg.Durable
+	if err := p.bus.consume.nc.PublishRequest(subject, reply, nil); err != nil {
+		p.log.Debug("ask about consumer", "error", err)
+	}
+}
+
+// answered keeps the answer for the Fetch, if it is the one that is waited for.
+func (p *Puller) answered(number string, m *nats.Msg) {
+	if n, ok := parseUint(number); !ok || !p.info.open || n != p.info.number {
+		return
+	}
+	p.info.open = false
+	if first(m.Header, statusHeader) != "" || len(m.Data) == 0 {
+		// No JetStream for now. It says nothing of the consumer.
+		p.postpone()
+		return
+	}
+	p.info.answer = m.Data
+}
+
+// postpone sets the time of the next question: 50 ms, doubling to 1 s.
+func (p *Puller) postpone() {
+	p.idle = min(2*p.idle, idleMax)
+	p.info.due = time.Now().Add(p.idle)
+}
+
+// judge draws the conclusion from an answer. Nothing was delivered since the
+// question was asked, or the Fetch would have returned that. What is on its way
+// to us counts as unacknowledged.
+func (p *Puller) judge(answer []byte) error {
+	info, err := parseInfo(answer)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	switch {
+	case errors.Is(err, jetstream.ErrConsumerNotFound), errors.Is(err, jetstream.ErrStreamNotFound):
+		p.idle = idleMin
+		p.suspect = true // the next Fetch looks before it asks
+		p.stale = true
+		return goneError(p.cfg.Stream, p.cfg.Durable, err)
+	case err != nil:
+		p.log.Debug("look at consumer", "error", err)
+		p.postpone()
+		return nil
+	case info.Config.DeliverSubject != "":
+		return ErrPullRefused
+	}
+	if p.suspect { // it is there: ask again
+		p.suspect = false
+		p.info.due = time.Time{}
+		return nil
+	}
+	if info.NumPending == 0 && info.NumAckPending == 0 && p.buf.len() == 0 {
+		p.idle = idleMin
+		return ErrDrained
+	}
+	p.postpone()
+	return nil
+}
+
+// What the connection reports.
+
+func (p *Puller) connLost() {}
+
+// connBack makes what was asked on the lost connection void.
+func (p *Puller) connBack() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.stale = true
+	p.refusals, p.notBefore = 0, time.Time{}
+	p.signal()
+}
+
+func (p *Puller) connClosed() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.failed, p.stopped = nil, true
+	p.signal()
+}
+
+// connError hears of a denied pull request: there is no reply to it.
+func (p *Puller) connError(err error) {
+	if subject, ok := deniedSubject(err); !ok || subject != p.subject {
+		return
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.failed = fmt.Errorf("%w: %w", ErrDenied, err)
+	p.pending = 0
+	p.signal()
+}
+
+// deniedSubject finds the subject of a denied publish in the server's words.
+func deniedSubject(err error) (string, bool) {
+	if !errors.Is(err, nats.ErrPermissionViolation) {
+		return "", false
+	}
+	_, rest, ok := strings.Cut(err.Error(), `Publish to "`)
+	if !ok {
+		return "", false
+	}
+	subject, _, ok := strings.Cut(rest, `"`)
+	return subject, ok
+}

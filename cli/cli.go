@@ -1,0 +1,211 @@
+// Package cli is Ergon's command line. Every program built on it has all of its
+// commands:
+//
+//	func main() { cli.Main(retail.Module) }
+//
+// The modules provide tasks and services; what runs, and where its transactions
+// come from and go to, stands in ergon.yaml.
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"os/signal"
+	"strings"
+	"syscall"
+
+	"github.com/spf13/cobra"
+	"go.uber.org/fx"
+
+	"github.com/ergon-framework/ergon/app"
+	"github.com/ergon-framework/ergon/app/config"
+)
+
+// Exit codes, beside those of app.Runner.
+const (
+	exitDone   = app.ExitDone
+	exitFailed = app.ExitFailed
+	exitUsage  = 2 // bad usage or configuration
+)
+
+// Main runs the command line and ends the process with its exit code: 0 done,
+// also after SIGINT or SIGTERM with a clean drain; 1 failed; 2 bad usage or
+// configuration; 3 something was not settled; 130 or 143 when a second signal
+// forced the end. It alone sets process-wide defaults.
+func Main(modules ...fx.Option) {
+	signals := make(chan os.Signal, 2)
+	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+	p := &Process{
+		Args: os.Args[1:], Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr,
+		Env: os.LookupEnv, Signals: signals, SetDefault: slog.SetDefault,
+	}
+	os.Exit(p.Run(context.Background(), modules...))
+}
+
+// Process is the world that a command line runs in; a test gives it another.
+type Process struct {
+	Args           []string // without the program's name
+	Stdin          io.Reader
+	Stdout, Stderr io.Writer
+	Env            func(name string) (string, bool)
+	// Signals ask for the end: the first drains, the second forces. May be nil.
+	Signals <-chan os.Signal
+	// SetDefault is given the logger, to make it the process's. May be nil.
+	SetDefault func(*slog.Logger)
+}
+
+// Run runs one command and returns its exit code. ctx ending is as the first
+// signal.
+func (p *Process) Run(ctx context.Context, modules ...fx.Option) int {
+	world := *p
+	if terminal(p.Stderr) {
+		world.Stderr = &console{w: p.Stderr}
+	}
+	c := &command{Process: &world, modules: fx.Options(modules...), stop: newStopper(ctx, p.Signals)}
+	defer c.stop.close()
+	root := c.root()
+	root.SetArgs(p.Args)
+	root.SetIn(p.Stdin)
+	root.SetOut(p.Stdout)
+	root.SetErr(world.Stderr)
+	err := root.ExecuteContext(c.stop.ctx)
+	if forced := c.stop.forcedBy(); forced != 0 {
+		return 128 + int(forced)
+	}
+	return c.exit(err)
+}
+
+// command is what all commands share.
+type command struct {
+	*Process
+	modules fx.Option
+	stop    *stopper
+
+	file      string // -f
+	logLevel  string
+	logFormat string
+	json      bool
+}
+
+// exitError ends the process with a code of its own. A nil err says nothing.
+type exitError struct {
+	code int
+	err  error
+}
+
+func (e *exitError) Error() string {
+	if e.err == nil {
+		return ""
+	}
+	return e.err.Error()
+}
+func (e *exitError) Unwrap() error { return e.err }
+
+// usage marks an error as the caller's: exit code 2.
+func usage(format string, a ...any) error {
+	return &exitError{exitUsage, fmt.Errorf(format, a...)}
+}
+
+// exit prints an error and says what the process ends with.
+func (c *command) exit(err error) int {
+	if err == nil {
+		return exitDone
+	}
+	code := exitFailed
+	exit, isExit := errors.AsType[*exitError](err)
+	if isExit {
+		code = exit.code
+	}
+	wiring, isWiring := errors.AsType[*app.WiringError](err)
+	if isWiring {
+		code, err = exitUsage, wiring // without the container's account of how it got there
+	}
+	if faults, ok := errors.AsType[*config.Error](err); ok {
+		code, err = exitUsage, faults
+	}
+	if text := strings.TrimRight(err.Error(), "\n"); text != "" {
+		fmt.Fprintf(c.Stderr, "ergon: %s\n", text)
+	}
+	return code
+}
+
+func (c *command) root() *cobra.Command {
+	root := &cobra.Command{
+		Use:   "ergon",
+		Short: "Run business transactions over a message bus",
+		Long: "Ergon runs business transactions over NATS JetStream: it fetches them from a stream,\n" +
+			"runs each through a task, stores what came out, keeps what failed with the reason,\n" +
+			"and loses nothing.",
+		SilenceErrors: true, SilenceUsage: true,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+	}
+	flags := root.PersistentFlags()
+	flags.StringVarP(&c.file, "config", "f", "", "configuration `file` (default ergon.yaml, where there is one)")
+	flags.StringVar(&c.logLevel, "log-level", "", "debug, info, warn or error (default: the command's own)")
+	flags.StringVar(&c.logFormat, "log-format", "text", "text or json")
+	flags.BoolVar(&c.json, "json", false, "print the result as one JSON object")
+	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
+		return usage("%w (see %s --help)", err, cmd.CommandPath())
+	})
+	root.CompletionOptions.HiddenDefaultCmd = true
+	root.AddCommand(c.demoCommand(), c.runCommand(), c.publishCommand(), c.tasksCommand(), c.busCommand(), c.versionCommand())
+	for _, sub := range root.Commands() {
+		args := sub.Args
+		sub.Args = func(cmd *cobra.Command, a []string) error {
+			if err := args(cmd, a); err != nil {
+				return usage("%w (see %s --help)", err, cmd.CommandPath())
+			}
+			return nil
+		}
+	}
+	return root
+}
+
+// logger makes the command's logger: on stderr, so that stdout is the result's.
+func (c *command) logger(level slog.Level) (*slog.Logger, error) {
+	if c.logLevel != "" {
+		if err := level.UnmarshalText([]byte(c.logLevel)); err != nil {
+			return nil, usage("--log-level %q: it is debug, info, warn or error", c.logLevel)
+		}
+	}
+	opts := &slog.HandlerOptions{Level: level}
+	var log *slog.Logger
+	switch c.logFormat {
+	case "text":
+		log = slog.New(slog.NewTextHandler(c.Stderr, opts))
+	case "json":
+		log = slog.New(slog.NewJSONHandler(c.Stderr, opts))
+	default:
+		return nil, usage("--log-format %q: it is text or json", c.logFormat)
+	}
+	if c.SetDefault != nil {
+		c.SetDefault(log)
+	}
+	return log, nil
+}
+
+// defaultFile is read where no -f is given, if it is there.
+const defaultFile = "ergon.yaml"
+
+// load reads the configuration. Without a file a command gets the defaults,
+// unless it needs one.
+func (c *command) load(required bool) (cfg *config.Config, fromFile bool, err error) {
+	path := c.file
+	if path == "" {
+		if _, err := os.Stat(defaultFile); err != nil {
+			if required {
+				return nil, false, usage("there is no %s here: name a configuration with -f FILE", defaultFile)
+			}
+			cfg, err := config.Parse("", nil, c.Env)
+			return cfg, false, err
+		}
+		path = defaultFile
+	}
+	cfg, err = config.Load(path, c.Env)
+	return cfg, true, err
+}

@@ -1,0 +1,145 @@
+package cli
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/spf13/cobra"
+	"go.uber.org/fx"
+	"go.uber.org/fx/fxevent"
+
+	"github.com/ergon-framework/ergon/app"
+	"github.com/ergon-framework/ergon/engine"
+)
+
+func (c *command) runCommand() *cobra.Command {
+	var opts app.Options
+	cmd := &cobra.Command{
+		Use:   "run [TASK…]",
+		Short: "Run the configured tasks",
+		Long: "Run the tasks of ergon.yaml, or those named, until a signal. The first SIGINT or\n" +
+			"SIGTERM drains: what runs is finished, the rest is given back. A second one forces the end.",
+		Example: "  ergon run\n" +
+			"  ergon run -f examples/02-retail/ergon.yaml score\n" +
+			"  ergon run --until-empty --json",
+		Args: cobra.ArbitraryArgs,
+		RunE: func(_ *cobra.Command, args []string) error {
+			opts.Only = args
+			return c.run(opts)
+		},
+	}
+	cmd.Flags().BoolVar(&opts.UntilEmpty, "until-empty", false, "end when nothing is pending, and nothing in flight anywhere")
+	cmd.Flags().Int64Var(&opts.Limit, "limit", 0, "end after `N` transactions per task")
+	return cmd
+}
+
+func (c *command) run(opts app.Options) error {
+	if opts.Limit < 0 {
+		return usage("--limit %d: it is 0 (no limit) or more", opts.Limit)
+	}
+	log, err := c.logger(slog.LevelInfo)
+	if err != nil {
+		return err
+	}
+	cfg, _, err := c.load(true)
+	if err != nil {
+		return err
+	}
+	for _, w := range cfg.Warnings() {
+		log.Warn(w)
+	}
+	opts.Config, opts.Logger = cfg, log
+	began := time.Now()
+	runner, err := c.drive(opts, c.stop.ctx, func(r *app.Runner) func() {
+		return c.progress(func() string { return runLine(r.Snapshots()) })
+	})
+	if err != nil {
+		return err
+	}
+	c.printReports(runner.Reports(), time.Since(began))
+	return &exitError{runner.ExitCode(), runner.Err()}
+}
+
+// drive runs an application from its start until it is done, until ends or the
+// end is forced. running is called once it runs, and returns what to call when
+// it has stopped.
+func (c *command) drive(opts app.Options, until context.Context, running func(*app.Runner) func()) (*app.Runner, error) {
+	var runner *app.Runner
+	fxApp := fx.New(
+		c.modules, app.Module, fx.Supply(opts), fx.Populate(&runner),
+		fx.RecoverFromPanics(),
+		fx.WithLogger(func() fxevent.Logger {
+			l := &fxevent.SlogLogger{Logger: opts.Logger}
+			l.UseLogLevel(slog.LevelDebug)
+			l.UseErrorLevel(slog.LevelDebug) // the error itself is returned, and printed once
+			return l
+		}),
+	)
+	if err := fxApp.Err(); err != nil {
+		return nil, err
+	}
+	starting, cancel := context.WithTimeout(c.stop.ctx, fx.DefaultTimeout)
+	err := fxApp.Start(starting)
+	cancel()
+	if err != nil {
+		return nil, err
+	}
+	ended := running(runner)
+	select {
+	case <-until.Done():
+	case <-c.stop.force:
+	case <-runner.Done():
+	}
+	stopping, cancel := context.WithTimeout(context.WithoutCancel(c.stop.ctx), runner.StopTime())
+	defer cancel()
+	watch := make(chan struct{})
+	defer close(watch)
+	go func() {
+		select {
+		case <-c.stop.force:
+			runner.Abort()
+		case <-watch:
+		}
+	}()
+	err = fxApp.Stop(stopping)
+	ended()
+	return runner, err
+}
+
+// runLine is the live line of a run.
+func runLine(all []engine.Snapshot) string {
+	var ok, dead, held int64
+	var p50, p99 time.Duration
+	for _, s := range all {
+		ok, dead, held = ok+s.Succeeded, dead+s.Dead, held+int64(s.Held)
+		p50, p99 = max(p50, s.P50), max(p99, s.P99)
+	}
+	return fmt.Sprintf("%s succeeded   %s dead   %s in flight   p50 %s   p99 %s",
+		thousands(ok), thousands(dead), thousands(held), short(p50), short(p99))
+}
+
+func (c *command) printReports(reports []engine.Report, took time.Duration) {
+	if c.json {
+		c.printJSON(struct {
+			Tasks   []engine.Report `json:"tasks"`
+			Seconds float64         `json:"seconds"`
+		}{reports, took.Seconds()})
+		return
+	}
+	for _, r := range reports {
+		fmt.Fprintf(c.Stdout, "%s: %s succeeded, %s dead, %s retries, %s released, %s lost leases, %s abandoned, in %s\n",
+			r.Task, thousands(r.Succeeded), thousands(r.Dead), thousands(r.Retries), thousands(r.Released),
+			thousands(r.Lost), thousands(r.Abandoned), short(r.Duration))
+	}
+}
+
+func (c *command) printJSON(v any) {
+	data, err := json.Marshal(v)
+	if err != nil {
+		panic(err) // our own types marshal
+	}
+	fmt.Fprintf(c.Stdout, "%s\n", data)
+}

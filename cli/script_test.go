@@ -1,0 +1,43 @@
+package cli_test
+
+import (
+	"os"
+	"testing"
+
+	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/ergon-framework/ergon/cli"
+	"github.com/ergon-framework/ergon/examples/02-retail/retail"
+)
+
+// The scripts in testdata/script run the stock command as a process of its own:
+// every message in them is what a user reads.
+func TestMain(m *testing.M) {
+	testscript.Main(m, map[string]func(){
+		"ergon": func() { cli.Main(retail.Module) },
+		"bare":  func() { cli.Main() },
+	})
+}
+
+func TestScript(t *testing.T) {
+	testscript.Run(t, testscript.Params{
+		Dir: "testdata/script",
+		Setup: func(env *testscript.Env) error {
+			// The store of an embedded bus lies under the user's data directory.
+			env.Setenv("XDG_DATA_HOME", env.WorkDir+"/data")
+			env.Setenv("HOME", env.WorkDir)
+			lines, err := os.ReadFile("../examples/02-retail/testdata/lines.csv")
+			if err != nil {
+				return err
+			}
+			config, err := os.ReadFile("../examples/02-retail/ergon.yaml")
+			if err != nil {
+				return err
+			}
+			if err := os.WriteFile(env.WorkDir+"/lines.csv", lines, 0o600); err != nil {
+				return err
+			}
+			return os.WriteFile(env.WorkDir+"/retail.yaml", config, 0o600)
+		},
+	})
+}

@@ -1,0 +1,114 @@
+package cli
+
+import (
+	"fmt"
+	"log/slog"
+	"strings"
+	"text/tabwriter"
+
+	"github.com/spf13/cobra"
+	"go.uber.org/fx"
+
+	"github.com/ergon-framework/ergon/app"
+	"github.com/ergon-framework/ergon/app/config"
+)
+
+// taskInfo is a task as `ergon tasks` shows it.
+type taskInfo struct {
+	Name   string            `json:"name"`
+	In     string            `json:"in,omitempty"`
+	Out    string            `json:"out,omitempty"`
+	Source string            `json:"source,omitempty"`
+	Routes map[string]string `json:"routes,omitempty"`
+	Fault  string            `json:"fault,omitempty"`
+}
+
+func (c *command) tasksCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:     "tasks",
+		Short:   "List this program's tasks and what they are bound to",
+		Example: "  ergon tasks\n  ergon tasks -f examples/02-retail/ergon.yaml --json",
+		Args:    cobra.NoArgs,
+		RunE:    func(*cobra.Command, []string) error { return c.tasks() },
+	}
+}
+
+func (c *command) tasks() error {
+	if _, err := c.logger(slog.LevelWarn); err != nil {
+		return err
+	}
+	cfg, _, err := c.load(false)
+	if err != nil {
+		return err
+	}
+	var registered app.Registered
+	fxApp := fx.New(c.modules, app.Registry, fx.Populate(&registered), fx.NopLogger, fx.RecoverFromPanics())
+	if err := fxApp.Err(); err != nil {
+		return err
+	}
+	list := make([]taskInfo, 0, len(registered))
+	for _, t := range registered {
+		info := taskInfo{Name: t.Name(), Routes: map[string]string{}}
+		if t.Err() != nil {
+			info.Fault = t.Err().Error()
+		}
+		if t.In() != nil {
+			info.In, info.Out = t.In().String(), t.Out().String()
+		}
+		for _, r := range t.Routes() {
+			info.Routes[r] = ""
+		}
+		if bound, ok := cfg.Tasks[t.Name()]; ok {
+			info.Source = sourceLine(bound.Source)
+			for name, r := range bound.Routes {
+				info.Routes[name] = routeLine(r)
+			}
+		}
+		list = append(list, info)
+	}
+	if c.json {
+		c.printJSON(struct {
+			Tasks []taskInfo `json:"tasks"`
+		}{list})
+		return nil
+	}
+	if len(list) == 0 {
+		fmt.Fprintln(c.Stdout, "this program has no tasks: pass modules that provide some to cli.Main")
+		return nil
+	}
+	w := tabwriter.NewWriter(c.Stdout, 0, 4, 2, ' ', 0)
+	fmt.Fprintln(w, "TASK\tIN\tOUT\tSOURCE\tROUTES")
+	for _, t := range list {
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\n", t.Name, t.In, t.Out, orNone(t.Source, "not configured"), routesLine(t.Routes))
+	}
+	return w.Flush()
+}
+
+func sourceLine(s config.Source) string {
+	if js := s.JetStream; js != nil {
+		return fmt.Sprintf("jetstream %s (%s)", js.Stream, orNone(strings.Join(js.Subjects, ", "), "all of it"))
+	}
+	return ""
+}
+
+func routeLine(r config.Route) string {
+	if js := r.JetStream; js != nil {
+		return "jetstream " + js.Subject
+	}
+	return ""
+}
+
+func routesLine(routes map[string]string) string {
+	var parts []string
+	for _, name := range sortedKeys(routes) {
+		parts = append(parts, name+" → "+orNone(routes[name], "not bound"))
+	}
+	return orNone(strings.Join(parts, ", "), "-")
+}
+
+func orNone(s, none string) string {
+	if s == "" {
+		return none
+	}
+	return s
+}

@@ -1,0 +1,228 @@
+package jetstream
+
+import (
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/nats-io/nats.go"
+
+	"github.com/ergon-framework/ergon"
+	"github.com/ergon-framework/ergon/bus"
+	"github.com/ergon-framework/ergon/internal/identity"
+	"github.com/ergon-framework/ergon/internal/semconv"
+)
+
+// unwanted are headers that carry credentials; they never become metadata
+// (RFC-001 §9).
+var unwanted = map[string]bool{
+	"authorization": true, "proxy-authorization": true, "cookie": true, "set-cookie": true,
+}
+
+// toRaw makes a transaction of a delivered message. Every message is one: what
+// has no CloudEvents headers is a plain message, and what a header says badly
+// is as if it were not said. stored is "<stream>:<sequence>".
+func toRaw(m *nats.Msg, meta bus.Meta, source, stored string) ergon.Raw {
+	e := ergon.Envelope{Source: source}
+	var msgID, contentType string
+	var metadata []string // names and values in turn
+	for name, values := range m.Header {
+		if len(values) == 0 {
+			continue
+		}
+		value := values[0]
+		switch lower := lowerASCII(name); lower {
+		case semconv.CEID:
+			e.ID = decodeValue(value)
+		case semconv.CESource:
+			if value != "" {
+				e.Source = decodeValue(value)
+			}
+		case semconv.CEType:
+			e.Type = decodeValue(value)
+		case semconv.CETime:
+			e.CreatedAt = parseTime(value)
+		case semconv.CESubject:
+			e.Key = decodeValue(value)
+		case semconv.CEDataContentType:
+			e.ContentType = value
+		case semconv.CECausationID:
+			e.CausationID = decodeValue(value)
+		case semconv.CECorrelationID:
+			e.CorrelationID = decodeValue(value)
+		case semconv.CESpecVersion:
+		case semconv.TraceParent:
+			if identity.ValidTraceParent(value) {
+				e.Trace.Parent = value
+			}
+		case semconv.TraceState:
+			e.Trace.State = strings.Join(values, ",")
+		case semconv.CEPrefix + semconv.TraceParent:
+			if e.Trace.Parent == "" && identity.ValidTraceParent(value) && !has(m.Header, semconv.TraceParent) {
+				e.Trace.Parent = value
+			}
+		case semconv.CEPrefix + semconv.TraceState, semconv.Baggage:
+		case "content-type":
+			contentType = value
+		case "nats-msg-id":
+			msgID = value
+		default:
+			switch {
+			case strings.HasPrefix(lower, "ergon-meta-"):
+				lower = decodeValue(lower[len("ergon-meta-"):])
+			case strings.HasPrefix(lower, "ergon-"), strings.HasPrefix(lower, "nats-"), unwanted[lower]:
+				continue
+			}
+			for _, v := range values {
+				metadata = append(metadata, lower, decodeValue(v))
+			}
+		}
+	}
+	if e.ID == "" {
+		if e.ID = msgID; e.ID == "" {
+			e.ID = stored
+		}
+	}
+	if e.ContentType == "" {
+		e.ContentType = contentType
+	}
+	if e.CreatedAt.IsZero() {
+		e.CreatedAt = time.Unix(0, meta.Timestamp).UTC()
+	}
+	if e.Trace.Parent == "" {
+		e.Trace.State = "" // it means nothing without its parent
+	}
+	if len(metadata) > 0 {
+		e.Metadata = ergon.NewMetadata(func(yield func(string, string) bool) {
+			for i := 0; i < len(metadata); i += 2 {
+				if !yield(metadata[i], metadata[i+1]) {
+					return
+				}
+			}
+		})
+	}
+	return ergon.Make(e, m.Data)
+}
+
+// toMsg writes a transaction in CloudEvents binary mode. Optional headers are
+// written only where they say something. The values of all headers lie in one
+// array: two allocations instead of one per header.
+func toMsg(subject string, tx ergon.Raw) *nats.Msg {
+	e := tx.Envelope()
+	extra := e.Metadata.Len()
+	values := make([]string, 0, 10+extra)
+	h := make(nats.Header, 10+extra)
+	set := func(name, value string) {
+		if value != "" {
+			values = append(values, value)
+			h[name] = values[len(values)-1 : len(values) : len(values)]
+		}
+	}
+	id := encodeValue(e.ID)
+	set(semconv.NatsMsgID, id)
+	set(semconv.CESpecVersion, semconv.CEVersion)
+	set(semconv.CEID, id)
+	set(semconv.CESource, encodeValue(e.Source))
+	set(semconv.CEType, encodeValue(e.Type))
+	if !e.CreatedAt.IsZero() {
+		set(semconv.CETime, e.CreatedAt.UTC().Format(time.RFC3339Nano))
+	}
+	set(semconv.CESubject, encodeValue(e.Key))
+	set(semconv.CEDataContentType, encodeValue(e.ContentType))
+	set(semconv.CECausationID, encodeValue(e.CausationID))
+	if e.CorrelationID != e.ID {
+		set(semconv.CECorrelationID, encodeValue(e.CorrelationID))
+	}
+	set(semconv.TraceParent, e.Trace.Parent)
+	set(semconv.TraceState, encodeValue(e.Trace.State))
+	for name, value := range e.Metadata.All() {
+		key := semconv.MetaPrefix + encodeName(name)
+		h[key] = append(h[key], encodeValue(value))
+	}
+	return &nats.Msg{Subject: subject, Header: h, Data: tx.Payload()}
+}
+
+func has(h nats.Header, lower string) bool {
+	for name := range h {
+		if strings.EqualFold(name, lower) {
+			return true
+		}
+	}
+	return false
+}
+
+// lowerASCII returns s in lower case, itself if it is: what we write is, so our
+// own messages cost no copy.
+func lowerASCII(s string) string {
+	for i := range len(s) {
+		if c := s[i]; c >= 'A' && c <= 'Z' {
+			return strings.ToLower(s)
+		}
+	}
+	return s
+}
+
+func parseTime(s string) time.Time {
+	t, err := time.Parse(time.RFC3339Nano, s)
+	if err != nil {
+		return time.Time{}
+	}
+	return t.UTC()
+}
+
+const hexDigits = "0123456789ABCDEF"
+
+// encodeValue percent-encodes what the CloudEvents HTTP binding §3.1.3.2 does:
+// space, ", % and everything that is not printable ASCII. So no value can break
+// a header.
+func encodeValue(s string) string {
+	return percent(s, func(c byte) bool { return c <= ' ' || c >= 0x7f || c == '"' || c == '%' })
+}
+
+// encodeName makes a metadata name part of a header's name.
+func encodeName(s string) string {
+	return percent(s, func(c byte) bool {
+		return c <= ' ' || c >= 0x7f || strings.IndexByte(`"%(),/:;<=>?@[\]{}`, c) >= 0
+	})
+}
+
+func percent(s string, escape func(byte) bool) string {
+	n := 0
+	for i := range len(s) {
+		if escape(s[i]) {
+			n++
+		}
+	}
+	if n == 0 {
+		return s
+	}
+	b := make([]byte, 0, len(s)+2*n)
+	for i := range len(s) {
+		if c := s[i]; escape(c) {
+			b = append(b, '%', hexDigits[c>>4], hexDigits[c&15])
+		} else {
+			b = append(b, c)
+		}
+	}
+	return string(b)
+}
+
+// decodeValue undoes encodeValue. A % that begins no escape stands for itself:
+// a foreign producer may not encode at all.
+func decodeValue(s string) string {
+	if strings.IndexByte(s, '%') < 0 {
+		return s
+	}
+	b := make([]byte, 0, len(s))
+	for i := 0; i < len(s); i++ {
+		if s[i] == '%' && i+2 < len(s) {
+			if v, err := strconv.ParseUint(s[i+1:i+3], 16, 8); err == nil {
+				b = append(b, byte(v))
+				i += 2
+				continue
+			}
+		}
+		b = append(b, s[i])
+	}
+	return string(b)
+}

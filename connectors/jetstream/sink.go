@@ -1,0 +1,77 @@
+package jetstream
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/ergon-framework/ergon"
+	"github.com/ergon-framework/ergon/bus"
+)
+
+// Sink publishes transactions to one subject. Sinks may share a publisher, which
+// is closed by its maker after them.
+type Sink struct {
+	subject string
+	pub     *bus.Publisher
+}
+
+var _ ergon.Sink = (*Sink)(nil)
+
+// NewSink returns a sink for a subject that a stream stores.
+func NewSink(pub *bus.Publisher, subject string) (*Sink, error) {
+	if pub == nil || subject == "" {
+		return nil, errors.New("jetstream sink: it needs a publisher and a subject")
+	}
+	return &Sink{subject: subject, pub: pub}, nil
+}
+
+// Subject is where the sink publishes.
+func (s *Sink) Subject() string { return s.subject }
+
+// Send publishes tx under its ID. A stream that says it has a message with that
+// ID already has this one, from an earlier attempt or delivery: that is success.
+func (s *Sink) Send(ctx context.Context, tx ergon.Raw, done func(error)) {
+	s.pub.Publish(ctx, toMsg(s.subject, tx), func(_ bus.PubAck, err error) { done(s.classify(err)) })
+}
+
+// classify says what a failed publish means for the transaction. What would
+// fail in the same way again is BUSINESS: retrying it would hold up the rest,
+// and its dead letter says why. What is not known to be stored is sent again.
+func (s *Sink) classify(err error) error {
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, bus.ErrClosed):
+		return fmt.Errorf("publish to %q: %w", s.subject, errors.Join(ergon.ErrClosed, err))
+	case errors.Is(err, bus.ErrUnknown):
+		return ergon.Timeout("publish to %q: %w", s.subject, err)
+	case bus.Permanent(err):
+		return ergon.Business("publish to %q: %w", s.subject, err)
+	}
+	return ergon.System("publish to %q: %w", s.subject, err)
+}
+
+// Close flushes what is on its way. The publisher stays open for other sinks.
+func (s *Sink) Close(ctx context.Context) error {
+	flushed := make(chan error, 1)
+	go func() { flushed <- s.pub.Flush(ctx) }()
+	select {
+	case err := <-flushed:
+		if err != nil && !errors.Is(err, bus.ErrClosed) {
+			return fmt.Errorf("flush %q: %w", s.subject, err)
+		}
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+// Publish stores one transaction on a subject that the caller names: what
+// `ergon publish` and generators use. done is told whether the stream had it
+// already.
+func Publish(ctx context.Context, pub *bus.Publisher, subject string, tx ergon.Raw, done func(duplicate bool, err error)) {
+	pub.Publish(ctx, toMsg(subject, tx), func(ack bus.PubAck, err error) {
+		done(ack.Duplicate && !ack.Resent, err)
+	})
+}

@@ -1,0 +1,210 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/ergon-framework/ergon"
+	"github.com/ergon-framework/ergon/internal/resilience"
+	"github.com/ergon-framework/ergon/policy"
+)
+
+// ErrLoopTimeout is returned by Run when loop.timeout was over: what ran was
+// cancelled, settled and waited for (R079).
+var ErrLoopTimeout = errors.New("loop timed out")
+
+// Config is what an engine is made of.
+type Config struct {
+	// Task is what runs. Required.
+	Task Task
+	// Source brings the transactions; the engine owns it and closes it. Required.
+	Source ergon.Source
+	// Sinks are where the task's routes lead, by route. Each declared route needs
+	// one, and a task that returns one value needs exactly one. The engine closes
+	// them; one sink may serve several routes of this engine.
+	Sinks map[string]ergon.Sink
+	// Policy is the task's policy. It is copied. The zero value is not valid:
+	// start from policy.DefaultConsumer.
+	Policy policy.Consumer
+	// App names the application in the source of outputs: /ergon/<app>/<task>.
+	// Default "app".
+	App string
+	// Connector names the source in the execution context and in events.
+	Connector string
+	// Observe, if set, is called with every event, synchronously and from many
+	// goroutines at once. It must return quickly and must not call the engine.
+	Observe func(Event)
+}
+
+// Engine runs one task on one source. Make it with New, use Run once.
+type Engine struct {
+	task      Task
+	source    string // of outputs
+	in        ergon.Source
+	routes    map[string]route
+	only      *route // the only one, for a task that returns one value
+	policy    policy.Consumer
+	connector string
+	observe   func(Event)
+
+	phases      [stepException + 1]*resilience.Phase
+	fetchPhase  *resilience.Phase
+	settleRetry policy.Retry
+
+	guard guard
+	runq  runq
+	stats stats
+	goes  sync.WaitGroup // retries, of attempts and of settlements
+	pool  sync.WaitGroup // workers
+	held  atomic.Int64   // flights in the guard
+	wake  chan struct{}  // something changed that the loop may wait for
+	// A lease came that is shorter than those before.
+	shorter chan struct{}
+
+	admitted atomic.Int64 // deliveries that count against the limit
+	shortest atomic.Int64 // lease seen, in nanoseconds; 0 for none
+	stopping atomic.Bool
+	abort    chan struct{} // closed by Abort
+	aborting sync.Once
+	ran      atomic.Bool
+
+	// Cancelled in this order at a stop; taking is Run's own context.
+	work, publishing, settling                   context.Context
+	cancelWork, cancelPublishing, cancelSettling context.CancelCauseFunc
+}
+
+type route struct {
+	name string
+	sink ergon.Sink
+}
+
+// New checks the configuration and returns an engine that has not begun. The
+// error names every fault. On error nothing is closed.
+func New(c Config) (*Engine, error) {
+	if err := errors.Join(c.Task.Err(), c.check()); err != nil {
+		return nil, err
+	}
+	e := &Engine{
+		task: c.Task, source: "/ergon/" + cmpOr(c.App, "app") + "/" + c.Task.name,
+		in: c.Source, policy: c.Policy.Clone(), connector: c.Connector, observe: c.Observe,
+		routes: make(map[string]route, len(c.Sinks)),
+		wake:   make(chan struct{}, 1), shorter: make(chan struct{}, 1), abort: make(chan struct{}),
+	}
+	for name, sink := range c.Sinks {
+		r := route{name, sink}
+		e.routes[name] = r
+		e.only = &r
+	}
+	if len(c.Sinks) != 1 {
+		e.only = nil
+	}
+	p := e.policy
+	e.phases[stepProcess] = resilience.Compile(p.Process)
+	e.phases[stepProduce] = resilience.Compile(p.Produce)
+	e.phases[stepSuccess] = resilience.Compile(p.Success)
+	e.phases[stepException] = resilience.Compile(p.Exception)
+	e.fetchPhase = resilience.Compile(policy.Phase{Retry: p.Fetch.Retry})
+	// A settlement has no end but its lease's, so only the waits matter here.
+	e.settleRetry = policy.Retry{
+		MaxAttempts: 1, BackoffMultiplier: 2,
+		Backoff: policy.Duration(100 * time.Millisecond), BackoffCap: policy.Duration(5 * time.Second),
+	}
+	e.guard.m = make(map[txKey]*flight)
+	e.runq.most = p.Loop.Concurrency
+	e.runq.start = func() { e.pool.Go(func() { e.worker(true) }) }
+	e.runq.freed = e.signal
+	return e, nil
+}
+
+func (c Config) check() error {
+	var faults []error
+	name := c.Task.name
+	fault := func(format string, a ...any) {
+		faults = append(faults, fmt.Errorf("task %q: "+format, append([]any{name}, a...)...))
+	}
+	if c.Task.process == nil {
+		fault("there is no task: make one with engine.Consume")
+	}
+	if c.Source == nil {
+		fault("it has no source")
+	}
+	for _, r := range slices.Sorted(maps.Keys(c.Sinks)) {
+		if c.Sinks[r] == nil {
+			fault("route %q has no sink", r)
+		}
+	}
+	bound := slices.Sorted(maps.Keys(c.Sinks))
+	for _, r := range c.Task.routes {
+		if !slices.Contains(bound, r) {
+			fault("route %q is not bound to a sink; bound are %q", r, bound)
+		}
+	}
+	for _, r := range bound {
+		if len(c.Task.routes) > 0 && !slices.Contains(c.Task.routes, r) {
+			fault("route %q is bound and the task does not have it; it has %q", r, c.Task.routes)
+		}
+	}
+	switch {
+	case c.Task.silent && len(bound) > 0:
+		fault("it sends nothing (its Out is ergon.None), and routes %q are bound", bound)
+	case !c.Task.silent && !c.Task.many && len(c.Task.routes) == 0 && len(bound) != 1:
+		fault("it returns one value and needs exactly one route, and %d are bound: %q", len(bound), bound)
+	}
+	if err := c.Policy.Validate(); err != nil {
+		fault("its policy: %w", err)
+	}
+	for phase, b := range map[string]policy.Breaker{
+		"fetch": c.Policy.Fetch.Breaker, "process": c.Policy.Process.Breaker, "produce": c.Policy.Produce.Breaker,
+		"success": c.Policy.Success.Breaker, "exception": c.Policy.Exception.Breaker,
+	} {
+		if b.Enabled() {
+			fault("%s.breaker: circuit breakers are not supported by this version: remove it", phase)
+		}
+	}
+	return errors.Join(faults...)
+}
+
+func cmpOr(a, b string) string {
+	if a != "" {
+		return a
+	}
+	return b
+}
+
+// signal tells the loop that a slot or a place became free.
+func (e *Engine) signal() {
+	select {
+	case e.wake <- struct{}{}:
+	default:
+	}
+}
+
+// worker runs attempts until the queue is closed. fresh is false for one that
+// takes the place of another.
+func (e *Engine) worker(fresh bool) {
+	var f *flight
+	defer func() {
+		if f != nil && f.inCall {
+			// User code ended this goroutine. Without another one the transaction
+			// would stay for ever, and a user's test hang instead of fail.
+			e.pool.Go(func() {
+				f.inCall = false
+				f.attemptDone(errGoexit)
+				e.worker(false)
+			})
+		}
+	}()
+	parked := make(chan struct{}, 1)
+	for ; ; fresh = false {
+		if f = e.runq.next(parked, fresh); f == nil {
+			return
+		}
+		f.advance()
+	}
+}

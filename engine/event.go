@@ -1,0 +1,169 @@
+package engine
+
+import (
+	"time"
+
+	"github.com/ergon-framework/ergon"
+)
+
+// Event is what the engine tells whoever observes it: one of the types in this
+// file, and no others. Instruments, logs and test recorders are its consumers.
+type Event interface{ event() }
+
+// Fetched says that a fetch brought deliveries.
+type Fetched struct {
+	Task  string
+	Count int
+}
+
+// FetchFailed says that a fetch failed. It is tried again after Delay, unless
+// Final: then the loop ends.
+type FetchFailed struct {
+	Task, Connector string
+	Attempt         int
+	Err             error
+	Delay           time.Duration
+	Final           bool
+}
+
+// Started says that a transaction's first attempt in this delivery begins.
+type Started struct {
+	Task        string
+	Transaction ergon.Raw
+	Info        ergon.DeliveryInfo
+}
+
+// AttemptEnded says how one attempt of a phase ended; Err is nil for success.
+type AttemptEnded struct {
+	Task        string
+	Transaction ergon.Raw
+	Phase       ergon.Phase
+	Attempt     int // 1 for the first
+	MaxAttempts int
+	Duration    time.Duration
+	Err         error
+}
+
+// RetryScheduled says that a failed attempt is followed by another, after Delay.
+type RetryScheduled struct {
+	Task        string
+	Transaction ergon.Raw
+	Phase       ergon.Phase
+	Attempt     int // the one that failed
+	MaxAttempts int
+	Err         error
+	Delay       time.Duration
+}
+
+// SettleFailed says that the source did not take a settlement; it is tried again
+// after Delay. Until then the transaction is kept.
+type SettleFailed struct {
+	Task        string
+	Transaction ergon.Raw
+	Kind        ergon.SettleKind
+	Attempt     int
+	Err         error
+	Delay       time.Duration
+}
+
+// LeaseLost says that a transaction is somebody else's by now: what ran was
+// cancelled, and nothing is sent or settled for it.
+type LeaseLost struct {
+	Task        string
+	Transaction ergon.Raw
+}
+
+// Finished says that the engine is done with a delivery. Err is why, for Dead.
+type Finished struct {
+	Task        string
+	Transaction ergon.Raw
+	Outcome     Outcome
+	Err         *ergon.Error
+	HandlerErr  error         // of the exception hook
+	Outputs     int           // that are stored
+	Duration    time.Duration // since the first attempt began, 0 if none did
+}
+
+// Stopping says that the stop began and how many transactions are held.
+type Stopping struct {
+	Task string
+	Held int
+}
+
+// Ended is the last event of an engine.
+type Ended struct {
+	Task   string
+	Report Report
+	Err    error
+}
+
+func (Fetched) event()        {}
+func (FetchFailed) event()    {}
+func (Started) event()        {}
+func (AttemptEnded) event()   {}
+func (RetryScheduled) event() {}
+func (SettleFailed) event()   {}
+func (LeaseLost) event()      {}
+func (Finished) event()       {}
+func (Stopping) event()       {}
+func (Ended) event()          {}
+
+// emit is for events off the path of a transaction that does well; on that path
+// the observer is looked at first, so that nothing is built for nobody.
+func (e *Engine) emit(ev Event) {
+	switch ev.(type) {
+	case LeaseLost:
+		e.stats.leasesLost.Add(1)
+	case SettleFailed:
+		e.stats.settleFailures.Add(1)
+	}
+	if e.observe != nil {
+		e.observe(ev)
+	}
+}
+
+// begun counts a transaction whose first attempt begins.
+func (e *Engine) begun(f *flight) {
+	e.stats.started.Add(1)
+	if e.observe != nil {
+		e.observe(Started{Task: e.task.name, Transaction: f.raw, Info: f.info})
+	}
+}
+
+func (e *Engine) attemptEnded(f *flight, took time.Duration, err error) {
+	e.stats.phase[f.step].Record(took)
+	if e.observe != nil {
+		e.observe(AttemptEnded{
+			Task: e.task.name, Transaction: f.raw, Phase: f.step.phase(), Attempt: f.n,
+			MaxAttempts: e.phases[f.step].MaxAttempts(), Duration: took, Err: err,
+		})
+	}
+}
+
+func (e *Engine) retryScheduled(f *flight, failed int, err error, delay time.Duration) {
+	e.stats.retries.Add(1)
+	if e.observe != nil {
+		e.observe(RetryScheduled{
+			Task: e.task.name, Transaction: f.raw, Phase: f.step.phase(), Attempt: failed,
+			MaxAttempts: e.phases[f.step].MaxAttempts(), Err: err, Delay: delay,
+		})
+	}
+}
+
+func (e *Engine) finished(f *flight, outcome Outcome) {
+	e.stats.outcome(outcome)
+	var took time.Duration
+	if !f.began.IsZero() {
+		took = time.Since(f.began)
+		e.stats.duration.Record(took)
+	} else {
+		e.admitted.Add(-1) // it never ran: it does not count against the limit
+	}
+	e.stats.outputs.Add(int64(f.confirmed))
+	if e.observe != nil {
+		e.observe(Finished{
+			Task: e.task.name, Transaction: f.raw, Outcome: outcome, Err: f.err,
+			HandlerErr: f.handlerErr, Outputs: f.confirmed, Duration: took,
+		})
+	}
+}

@@ -1,0 +1,407 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/ergon-framework/ergon"
+	"github.com/ergon-framework/ergon/internal/attempt"
+	"github.com/ergon-framework/ergon/internal/resilience"
+)
+
+// step is the part of its life that a flight is in or waits for.
+type step int
+
+const (
+	stepStart step = iota // not begun
+	stepProcess
+	stepProduce
+	stepSuccess
+	stepException
+	stepSettle
+)
+
+// phase returns the step's name as errors and telemetry show it.
+func (s step) phase() ergon.Phase {
+	switch s {
+	case stepStart, stepProcess:
+		return ergon.PhaseProcess
+	case stepProduce:
+		return ergon.PhaseProduce
+	case stepSuccess:
+		return ergon.PhaseSuccess
+	case stepException:
+		return ergon.PhaseException
+	}
+	return ergon.PhaseSettle
+}
+
+// The causes for which an attempt's context ends.
+var (
+	errAttemptTimeout     = errors.New("attempt timed out")
+	errTransactionTimeout = errors.New("transaction timed out")
+	errStopping           = errors.New("the engine is stopping")
+	errGoexit             = errors.New("the task's code ended its goroutine (runtime.Goexit, or FailNow in a test)")
+)
+
+// flight is one transaction on its way through the engine.
+//
+// One goroutine at a time advances it: a worker, the goroutine of its retries,
+// or a callback of a connector; each hands it to the next through the run queue
+// or a channel. What others touch as well stands under mu: the sweeper extends
+// the newest delivery and cancels what lost its lease, the guard replaces the
+// delivery.
+type flight struct {
+	e    *Engine
+	id   txKey
+	raw  ergon.Raw
+	info ergon.DeliveryInfo // of the first delivery: the identity of the stored message does not change
+	next *flight            // in the run queue
+
+	waiters []*flight // for the same ID; under the guard's lock
+
+	mu       sync.Mutex
+	delivery ergon.Delivery // the newest
+	extendAt time.Time      // zero: no lease to keep
+	lost     bool           // its lease is gone
+	taken    bool           // its settlement was handed to the source
+	try      *settleTry     // the settlement that is not answered yet
+	overdue  bool           // its answer is, since the lease seems to be gone
+	cancel   func(error)    // ends what runs or waits now
+	sends    []send         // of the running attempt of produce
+	sendBy   time.Time      // when those are given up, zero for never
+
+	step     step
+	n        int              // number of the step's attempt, 1 for the first
+	inCall   bool             // user code has not returned
+	reply    chan error       // takes the attempt's result when a retry waits for it
+	base     *attempt.Context // of the retry, the attempts' parent; nil for the first attempt
+	began    time.Time        // when the first attempt began
+	at       time.Time        // the transaction's Now
+	deadline time.Time        // of the transaction, zero for none
+
+	result     any
+	outs       []ergon.Raw
+	sinks      []ergon.Sink // one for each of outs
+	missing    atomic.Int32 // sends of this attempt without an answer
+	sendCtx    *attempt.Context
+	sentAt     time.Time // when this attempt's sends began
+	sent       bool      // something was handed to a sink
+	confirmed  int
+	attempts   int // of the phase that decided the outcome
+	err        *ergon.Error
+	handlerErr error
+	failedAt   time.Time
+	settlement ergon.Settlement
+	outcome    Outcome
+	retries    int // of the settlement
+	firstTry   settleTry
+}
+
+// newFlight wraps a delivery.
+func newFlight(e *Engine, d ergon.Delivery, now time.Time) *flight {
+	f := &flight{e: e, delivery: d, raw: d.Transaction(), info: d.Info(), n: 1}
+	f.id = keyOf(f.raw)
+	if f.info.Lease > 0 {
+		f.extendAt = now.Add(f.info.Lease / 3)
+	}
+	return f
+}
+
+// replaceDelivery makes the newer delivery of the same stored message the one
+// that is kept and settled. It refuses when it is too late for that: the
+// settlement is out, or the lease was lost and nothing will be settled.
+func (f *flight) replaceDelivery(newer *flight) bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.taken || f.lost {
+		return false
+	}
+	f.delivery, f.extendAt = newer.delivery, newer.extendAt
+	return true
+}
+
+// begin is the moment at which the transaction starts to run.
+func (f *flight) begin() {
+	f.began = time.Now()
+	f.at = f.info.FirstSeen
+	if f.at.IsZero() {
+		f.at = f.began.UTC()
+	}
+	if d := f.e.policy.Transaction.Timeout.D(); d > 0 {
+		f.deadline = f.began.Add(d)
+	}
+	f.n = max(f.info.Attempt, 1)
+	f.step = stepProcess
+}
+
+// attempted is one attempt's context and facts, in one allocation.
+type attempted struct {
+	ctx  attempt.Context
+	exec ergon.Execution
+}
+
+// queue hands the flight to the workers for a step.
+func (f *flight) queue(s step) {
+	f.step, f.n = s, 1
+	f.e.runq.push(f)
+}
+
+// advance runs the attempt that the flight was queued for. A worker calls it.
+func (f *flight) advance() {
+	if f.step == stepStart {
+		if f.isLost() {
+			f.finish(Lost)
+			return
+		}
+		f.begin()
+		f.e.begun(f)
+	}
+	f.attemptDone(f.attempt())
+}
+
+// attemptDone takes an attempt's result to the retry that waits for it. After a
+// first attempt nobody does: the flight goes on right here, and a retry begins
+// only if it failed.
+func (f *flight) attemptDone(err error) {
+	if reply := f.reply; reply != nil {
+		f.reply = nil
+		reply <- err
+		return
+	}
+	if err == nil {
+		f.ended(endOK, 0, nil)
+		return
+	}
+	f.e.goes.Go(func() { f.retry(err) })
+}
+
+// retry takes a step whose first attempt failed through its policy. It has a
+// goroutine of its own, so its waits hold no slot; each attempt goes through the
+// queue for one.
+func (f *flight) retry(err error) {
+	e, p := f.e, f.e.phases[f.step]
+	var parent context.Context = e.work
+	deadline := f.deadline
+	if f.step == stepProduce {
+		parent = e.publishing
+	}
+	if f.step == stepException || f.sent && f.step == stepProduce {
+		deadline = time.Time{}
+	}
+	ctx := attempt.New(parent, deadline, errTransactionTimeout, nil)
+	if !f.register(ctx) {
+		f.ended(endLost, 0, err)
+		return
+	}
+	f.base = ctx
+	out := p.Retry(ctx, &resilience.Run{
+		First:  f.n,
+		Random: rand.Float64,
+		Attempt: func(_ context.Context, n int) error {
+			f.n = n
+			reply := make(chan error, 1)
+			f.reply = reply
+			if f.step == stepProduce {
+				f.sendAll()
+			} else {
+				e.runq.push(f)
+			}
+			return <-reply
+		},
+		Defer: func(delay time.Duration) bool {
+			over := e.policy.Transaction.RedeliverOver.D()
+			return f.step == stepProcess && f.info.CanDefer && over > 0 && delay > over
+		},
+		Scheduled: func(failed int, err error, delay time.Duration) { e.retryScheduled(f, failed, err, delay) },
+	}, err)
+	f.unregister()
+	cause := context.Cause(ctx)
+	ctx.Cancel(context.Canceled)
+	f.base, f.n = nil, out.Attempts
+	switch {
+	case out.Err == nil:
+		f.ended(endOK, 0, nil)
+	case out.Deferred:
+		f.ended(endDeferred, out.Delay, out.Err)
+	case out.Cut && errors.Is(cause, errTransactionTimeout):
+		if !errors.Is(out.Err, errTransactionTimeout) {
+			out.Err = f.timeout(cause, out.Err)
+		}
+		f.ended(endFailed, 0, out.Err)
+	case out.Cut:
+		f.ended(endCut, 0, out.Err)
+	default:
+		f.ended(endFailed, 0, out.Err)
+	}
+}
+
+// attempt runs the user code of the flight's step once, under its limits and
+// its deadline. It returns what the code returned, TIMEOUT once a deadline
+// passed while it ran whatever it returned, or SYSTEM with the stack when it
+// panicked.
+func (f *flight) attempt() error {
+	e, p := f.e, f.e.phases[f.step]
+	deadline := f.deadline
+	if f.step == stepException {
+		deadline = time.Time{} // its own budget: what timed out can still be handled
+	}
+	var parent context.Context = e.work
+	if f.base != nil {
+		parent = f.base
+	}
+	if p.Limited() {
+		wait := attempt.New(parent, deadline, errTransactionTimeout, nil)
+		err := p.Enter(wait)
+		cause := context.Cause(wait)
+		wait.Finish()
+		if err != nil {
+			return f.timeout(cause, err)
+		}
+		defer p.Leave()
+	}
+	began := time.Now()
+	if err := f.outlived(parent, deadline, began); err != nil {
+		return err
+	}
+	expired := errTransactionTimeout
+	if d := p.Timeout(); d > 0 {
+		if own := began.Add(d); deadline.IsZero() || own.Before(deadline) {
+			deadline, expired = own, errAttemptTimeout
+		}
+	}
+	a := &attempted{}
+	x := &a.exec
+	x.TransactionID, x.Source, x.Task = f.id.id, f.id.source, e.task.name
+	x.Phase, x.Attempt, x.MaxAttempts = f.step.phase(), f.n, p.MaxAttempts()
+	x.Delivery, x.Connector, x.Deadline, x.At = f.info.Deliveries, e.connector, deadline, f.at
+	a.ctx.Init(parent, deadline, expired, x)
+
+	if f.base == nil { // a retry has registered its own, which is this one's parent
+		if !f.register(&a.ctx) {
+			return ergon.ErrLeaseLost
+		}
+		defer f.unregister()
+	}
+	err := f.call(&a.ctx)
+	f.inCall = false
+	ended := time.Now()
+	if a.ctx.Expired(ended) {
+		err = f.timeout(expired, err)
+	}
+	a.ctx.Finish()
+	e.attemptEnded(f, ended.Sub(began), err)
+	return err
+}
+
+// outlived says why an attempt is not begun: it waited for a slot or a permit for
+// longer than its result would count.
+func (f *flight) outlived(parent context.Context, deadline, now time.Time) error {
+	if err := parent.Err(); err != nil {
+		return f.timeout(context.Cause(parent), err)
+	}
+	if !deadline.IsZero() && !now.Before(deadline) {
+		return f.timeout(errTransactionTimeout, nil)
+	}
+	return nil
+}
+
+// call is the border to user code: no panic crosses it. What does is
+// runtime.Goexit, which a test's FailNow calls; the worker's replacement finds
+// inCall set and goes on with an error.
+func (f *flight) call(ctx context.Context) (err error) {
+	f.inCall = true
+	defer ergon.Recover(&err)
+	switch f.step {
+	case stepProcess:
+		f.result, err = f.e.task.process(ctx, f.raw)
+	case stepSuccess:
+		err = f.e.task.success(ctx, f.raw, f.result)
+	case stepException:
+		err = f.e.task.exception(ctx, f.raw, f.err)
+	}
+	return err
+}
+
+// timeout says whose time is over. err is what the code returned; it is kept
+// for the reader, unless it says the same.
+func (f *flight) timeout(cause, err error) error {
+	var over error
+	switch {
+	case errors.Is(cause, errAttemptTimeout):
+		over = fmt.Errorf("attempt %d of %s exceeded its %v: %w", f.n, f.step.phase(), f.e.phases[f.step].Timeout(), errAttemptTimeout)
+	case errors.Is(cause, errTransactionTimeout):
+		over = fmt.Errorf("the transaction exceeded its %v: %w", f.e.policy.Transaction.Timeout.D(), errTransactionTimeout)
+	default:
+		return err // cancelled, not late
+	}
+	if err != nil && !errors.Is(err, context.DeadlineExceeded) && !errors.Is(err, context.Canceled) {
+		over = fmt.Errorf("%w (it returned: %v)", over, err)
+	}
+	return &ergon.Error{Category: ergon.CategoryTimeout, Err: over}
+}
+
+// register makes ctx the one that a lost lease cancels. It refuses once the
+// lease is lost: the check and the registration are one step, or a loss between
+// the two would cancel nobody.
+func (f *flight) register(ctx *attempt.Context) bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.lost {
+		return false
+	}
+	f.cancel = ctx.Cancel
+	return true
+}
+
+func (f *flight) unregister() {
+	f.mu.Lock()
+	f.cancel = nil
+	f.mu.Unlock()
+}
+
+// lose marks the lease as gone and cancels what runs: somebody else has the
+// transaction now. It returns the settlement that is not answered yet.
+func (f *flight) lose() (unanswered *settleTry) {
+	f.mu.Lock()
+	f.lost = true
+	f.extendAt = time.Time{}
+	cancel, unanswered := f.cancel, f.try
+	f.mu.Unlock()
+	if cancel != nil {
+		cancel(ergon.ErrLeaseLost)
+	}
+	return unanswered
+}
+
+func (f *flight) isLost() bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.lost
+}
+
+// fail makes the RFCs' TransactionException of whatever went wrong.
+func (f *flight) fail(phase ergon.Phase, n int, err error) *ergon.Error {
+	cause, category := causeOf(err), ergon.CategoryOf(err)
+	if _, ok := errors.AsType[*decodeError](err); ok {
+		phase = ergon.PhaseDecode
+	}
+	return &ergon.Error{
+		Category: category, TransactionID: f.id.id, Task: f.e.task.name,
+		Phase: phase, Attempt: n, Err: cause,
+	}
+}
+
+// causeOf is what an error whose category is taken says further: wrapping it as it
+// is would say the category twice.
+func causeOf(err error) error {
+	if e, ok := err.(*ergon.Error); ok && e.Err != nil {
+		return e.Err
+	}
+	return err
+}

@@ -1,0 +1,123 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+
+	"github.com/ergon-framework/ergon"
+)
+
+// LogEvents returns an observer that writes events as log lines: DEBUG for each
+// attempt and each transaction that did well, WARN for a failure that is tried
+// again, with the next delay, ERROR for one that is final. No line carries a
+// payload. A logger whose level is off costs a few nanoseconds per event.
+func LogEvents(log *slog.Logger) func(Event) {
+	ctx := context.Background() // events belong to no call of the observer's
+	return func(ev Event) {
+		level, msg := describe(ev)
+		if !log.Enabled(ctx, level) {
+			return
+		}
+		log.LogAttrs(ctx, level, msg, attributes(ev)...)
+	}
+}
+
+func describe(ev Event) (slog.Level, string) {
+	switch ev := ev.(type) {
+	case Fetched:
+		return slog.LevelDebug, "fetched"
+	case FetchFailed:
+		if ev.Final {
+			return slog.LevelError, "fetch failed for good: the loop ends"
+		}
+		return slog.LevelWarn, "fetch failed: trying again"
+	case Started:
+		return slog.LevelDebug, "transaction started"
+	case AttemptEnded:
+		if ev.Err != nil {
+			return slog.LevelDebug, "attempt failed"
+		}
+		return slog.LevelDebug, "attempt done"
+	case RetryScheduled:
+		return slog.LevelWarn, "attempt failed: trying again"
+	case SettleFailed:
+		return slog.LevelWarn, "settlement failed: trying again; the transaction is kept"
+	case LeaseLost:
+		return slog.LevelWarn, "lease lost: another delivery has the transaction"
+	case Finished:
+		switch ev.Outcome {
+		case Dead:
+			return slog.LevelError, "transaction failed for good: it is a dead letter"
+		case Abandoned:
+			return slog.LevelWarn, "transaction abandoned: it comes back when its lease ends"
+		case Succeeded, Deferred, Released, Lost, Merged:
+			return slog.LevelDebug, "transaction " + string(ev.Outcome)
+		}
+	case Stopping:
+		return slog.LevelInfo, "stopping: finishing what runs"
+	case Ended:
+		if ev.Err != nil {
+			return slog.LevelError, "task ended with an error"
+		}
+		return slog.LevelInfo, "task ended"
+	}
+	return slog.LevelDebug, "event"
+}
+
+func attributes(ev Event) []slog.Attr {
+	switch ev := ev.(type) {
+	case Fetched:
+		return []slog.Attr{slog.String("task", ev.Task), slog.Int("count", ev.Count)}
+	case FetchFailed:
+		return append(failure(ev.Err), slog.String("task", ev.Task), slog.String("connector", ev.Connector),
+			slog.Int("attempt", ev.Attempt), slog.Duration("delay", ev.Delay))
+	case Started:
+		return append(of(ev.Task, ev.Transaction), slog.Int("deliveries", ev.Info.Deliveries))
+	case AttemptEnded:
+		return append(append(of(ev.Task, ev.Transaction), failure(ev.Err)...), slog.String("phase", string(ev.Phase)),
+			slog.Int("attempt", ev.Attempt), slog.Int("max_attempts", ev.MaxAttempts), slog.Duration("took", ev.Duration))
+	case RetryScheduled:
+		return append(append(of(ev.Task, ev.Transaction), failure(ev.Err)...), slog.String("phase", string(ev.Phase)),
+			slog.Int("attempt", ev.Attempt), slog.Int("max_attempts", ev.MaxAttempts), slog.Duration("delay", ev.Delay))
+	case SettleFailed:
+		return append(append(of(ev.Task, ev.Transaction), failure(ev.Err)...), slog.String("settlement", ev.Kind.String()),
+			slog.Int("attempt", ev.Attempt), slog.Duration("delay", ev.Delay))
+	case LeaseLost:
+		return of(ev.Task, ev.Transaction)
+	case Finished:
+		attrs := append(of(ev.Task, ev.Transaction), slog.String("outcome", string(ev.Outcome)),
+			slog.Int("outputs", ev.Outputs), slog.Duration("took", ev.Duration))
+		if ev.Err != nil {
+			attrs = append(append(attrs, failure(ev.Err)...), slog.String("phase", string(ev.Err.Phase)), slog.Int("attempt", ev.Err.Attempt))
+		}
+		if ev.HandlerErr != nil {
+			attrs = append(attrs, slog.String("handler_error", ev.HandlerErr.Error()))
+		}
+		return attrs
+	case Stopping:
+		return []slog.Attr{slog.String("task", ev.Task), slog.Int("held", ev.Held)}
+	case Ended:
+		r := ev.Report
+		return append(failure(ev.Err), slog.String("task", ev.Task), slog.Int64("succeeded", r.Succeeded), slog.Int64("dead", r.Dead),
+			slog.Int64("released", r.Released), slog.Int64("abandoned", r.Abandoned), slog.Duration("took", r.Duration))
+	}
+	return nil
+}
+
+func of(task string, tx ergon.Raw) []slog.Attr {
+	return []slog.Attr{slog.String("task", task), slog.String("transaction", tx.ID()), slog.String("source", tx.Source())}
+}
+
+// failure shows an error and, for a panic, the stack: without it a panic can't
+// be found.
+func failure(err error) []slog.Attr {
+	if err == nil {
+		return nil
+	}
+	attrs := []slog.Attr{slog.String("error", err.Error()), slog.String("category", string(ergon.CategoryOf(err)))}
+	if p, ok := errors.AsType[*ergon.PanicError](err); ok {
+		attrs = append(attrs, slog.String("stack", string(p.Stack)))
+	}
+	return attrs
+}

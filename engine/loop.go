@@ -1,0 +1,214 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"time"
+
+	"github.com/ergon-framework/ergon"
+	"github.com/ergon-framework/ergon/internal/resilience"
+	"github.com/ergon-framework/ergon/policy"
+)
+
+// take is the fetch loop. It ends with nil when ctx ended, the limit is reached
+// or, without streaming, the source is drained; with an error when fetching
+// failed for good.
+func (e *Engine) take(ctx context.Context) error {
+	empties := 0
+	for {
+		room, few, done := e.room()
+		if few {
+			e.wait(ctx, nil, refillWait)
+			room, _, done = e.room()
+		}
+		switch {
+		case ctx.Err() != nil || done:
+			return nil
+		case room == 0:
+			e.wait(ctx, e.wake, 0)
+			continue
+		}
+		before := e.held.Load()
+		deliveries, err := e.fetch(ctx, room)
+		switch {
+		case ctx.Err() != nil && len(deliveries) == 0:
+			return nil
+		case err != nil && !errors.Is(err, ergon.ErrDrained):
+			return err
+		case len(deliveries) > 0:
+			empties = 0
+			e.admit(deliveries, room)
+			continue
+		}
+		if !e.policy.Loop.Streaming {
+			if before == 0 {
+				return nil
+			}
+			// What was held at the time may come back: it has to end first.
+			e.wait(ctx, e.wake, e.policy.Fetch.Empty.Delay(0))
+			continue
+		}
+		e.stats.empties.Add(1)
+		e.waitEmpty(ctx, e.policy.Fetch.Empty.Delay(empties))
+		empties++
+	}
+}
+
+// refillWait is how long a slot may stay idle for a fetch that brings more.
+const refillWait = time.Millisecond
+
+// room is how many deliveries to ask for now; done says that the limit leaves
+// none, for good. Refilling waits until half of the prefetch is used up: what is
+// prefetched keeps the slots busy meanwhile, and fetching one at a time would
+// cost more than the work. When the window leaves room for less while a slot is
+// idle it is few: that is worth a fetch too, for what fills the window may be
+// transactions that wait out a long backoff.
+func (e *Engine) room() (room int, few, done bool) {
+	loop := e.policy.Loop
+	held := int(e.held.Load())
+	queued, running := e.runq.load()
+	room = min(e.policy.Fetch.Batch.Size, loop.Concurrency+loop.EffectivePrefetch()-queued-running, loop.Window-held)
+	need := min(max(1, loop.EffectivePrefetch()/2), e.policy.Fetch.Batch.Size)
+	if loop.Mode == policy.ModeBatch {
+		need = 1
+		if held > 0 {
+			room = 0 // the whole batch first
+		}
+	}
+	if loop.Limit > 0 {
+		left := loop.Limit - e.admitted.Load()
+		if left <= 0 {
+			// A delivery that was admitted and never ran gives its place back, so
+			// the limit is reached only once nothing is held.
+			return 0, false, held == 0
+		}
+		room = int(min(int64(room), left))
+		need = int(min(int64(need), left))
+	}
+	switch {
+	case room >= need:
+		return room, false, false
+	case room > 0 && queued+running < loop.Concurrency:
+		return room, true, false
+	}
+	return 0, false, false
+}
+
+// wait returns when c receives, after d (0 is never) or when ctx ends.
+func (e *Engine) wait(ctx context.Context, c <-chan struct{}, d time.Duration) {
+	var after <-chan time.Time
+	if d > 0 {
+		t := time.NewTimer(d)
+		defer t.Stop()
+		after = t.C
+	}
+	select {
+	case <-c:
+	case <-after:
+	case <-ctx.Done():
+	}
+}
+
+// waitEmpty is the pause after an empty fetch, cut short when data arrives.
+func (e *Engine) waitEmpty(ctx context.Context, d time.Duration) {
+	var ready <-chan struct{} // nil blocks for ever
+	if r, ok := e.in.(ergon.Readier); ok {
+		ready = r.Ready()
+	}
+	e.wait(ctx, ready, d)
+}
+
+// fetch asks the source under the fetch policy. ErrDrained and the end of ctx
+// are no failures.
+func (e *Engine) fetch(ctx context.Context, room int) ([]ergon.Delivery, error) {
+	var deliveries []ergon.Delivery
+	var drained bool
+	once := func(ctx context.Context) (err error) {
+		defer ergon.Recover(&err)
+		fetching := ctx
+		if d := e.fetchPhase.Timeout(); d > 0 {
+			var cancel context.CancelFunc
+			fetching, cancel = context.WithTimeoutCause(ctx, d, errAttemptTimeout)
+			defer cancel()
+		}
+		deliveries, err = e.in.Fetch(fetching, room)
+		drained = errors.Is(err, ergon.ErrDrained)
+		if drained || ctx.Err() != nil {
+			return nil
+		}
+		if err != nil && fetching.Err() != nil {
+			return ergon.Timeout("fetch exceeded its %v: %w", e.fetchPhase.Timeout(), errAttemptTimeout)
+		}
+		return err
+	}
+	err := once(ctx)
+	if err != nil {
+		out := e.fetchPhase.Retry(ctx, &resilience.Run{
+			First:   1,
+			Random:  rand.Float64,
+			Attempt: func(ctx context.Context, _ int) error { return once(ctx) },
+			Scheduled: func(n int, err error, delay time.Duration) {
+				e.emit(FetchFailed{Task: e.task.name, Connector: e.connector, Attempt: n, Err: err, Delay: delay})
+			},
+		}, err)
+		if out.Err != nil && ctx.Err() == nil {
+			e.emit(FetchFailed{Task: e.task.name, Connector: e.connector, Attempt: out.Attempts, Err: out.Err, Final: true})
+			return nil, &ergon.Error{
+				Category: ergon.CategoryOf(out.Err), Task: e.task.name, Phase: ergon.PhaseFetch, Attempt: out.Attempts,
+				Err: fmt.Errorf("fetch from %s: %w", cmpOr(e.connector, "the source"), causeOf(out.Err)),
+			}
+		}
+	}
+	if drained {
+		return deliveries, ergon.ErrDrained
+	}
+	return deliveries, nil
+}
+
+// admit takes deliveries into the engine. A source that gave more than it was
+// asked for has the surplus released: not run, and not lost.
+func (e *Engine) admit(deliveries []ergon.Delivery, room int) {
+	now := time.Now()
+	e.stats.fetches.Add(1)
+	e.stats.fetched.Add(int64(len(deliveries)))
+	if e.observe != nil {
+		e.observe(Fetched{Task: e.task.name, Count: len(deliveries)})
+	}
+	run := make([]*flight, 0, len(deliveries))
+	for i, d := range deliveries {
+		f := newFlight(e, d, now)
+		e.leased(f.info.Lease)
+		e.held.Add(1)
+		e.admitted.Add(1)
+		switch e.guard.admit(f, i >= room) {
+		case admittedRun:
+			run = append(run, f)
+		case admittedWait:
+		case admittedMerged:
+			e.admitted.Add(-1)
+			e.stats.outcome(Merged)
+			e.held.Add(-1)
+		case admittedSurplus:
+			f.release()
+		}
+	}
+	e.runq.pushAll(run)
+}
+
+// waited decides what becomes of a flight whose ID was taken by one that ended
+// now.
+func (e *Engine) waited(next, before *flight, outcome Outcome) {
+	same := next.info.Stored != "" && next.info.Stored == before.info.Stored
+	switch {
+	case next.isLost():
+		next.finish(Lost)
+	case same && (outcome == Succeeded || outcome == Dead || outcome == Deferred):
+		next.settle(ergon.Settlement{Kind: ergon.Ack}, Merged)
+	case e.stopping.Load():
+		next.release()
+	default:
+		e.runq.push(next)
+	}
+}

@@ -1,0 +1,271 @@
+package engine_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/ergon-framework/ergon"
+	"github.com/ergon-framework/ergon/connectors/memory"
+	"github.com/ergon-framework/ergon/engine"
+	"github.com/ergon-framework/ergon/policy"
+	"github.com/stretchr/testify/require"
+)
+
+// sleeper returns a rig whose task sleeps a second and counts in g.
+func sleeper(g *gauge) *rig {
+	return newRig(consume(func(context.Context, ergon.Transaction[string]) (ergon.None, error) {
+		g.enter()
+		defer g.leave()
+		time.Sleep(time.Second)
+		return ergon.None{}, nil
+	}))
+}
+
+// R080, defect 5 of the reference: never more are started than the limit, whatever
+// the batch size; the others stay in the queue.
+func TestLimitIsExact(t *testing.T) {
+	for _, c := range []struct{ limit, batch, concurrency int }{
+		{5, 10, 4}, {5, 3, 4}, {5, 1, 1}, {1, 256, 256}, {20, 7, 3}, {30, 7, 3},
+	} {
+		t.Run(fmt.Sprint(c), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				var g gauge
+				r := sleeper(&g)
+				r.policy.Loop.Streaming = c.limit < 20
+				r.policy.Loop.Limit, r.policy.Fetch.Batch.Size, r.policy.Loop.Concurrency = int64(c.limit), c.batch, c.concurrency
+				r.push(names(20)...)
+				report := r.run(t)
+				want := min(c.limit, 20)
+				require.EqualValues(t, want, report.Started)
+				require.EqualValues(t, want, report.Succeeded)
+				require.Len(t, r.queue.Acked(), want)
+				require.Equal(t, memory.Counts{Ready: 20 - want}, r.queue.Counts())
+			})
+		})
+	}
+}
+
+// generous is a source that returns more than it was asked for.
+type generous struct {
+	ergon.Source
+	by int
+}
+
+func (g generous) Fetch(ctx context.Context, max int) ([]ergon.Delivery, error) {
+	return g.Source.Fetch(ctx, max+g.by)
+}
+
+// Decision e: what a source gives too much is released, not run and not lost; a
+// redelivery with the ID of one that runs is no exception.
+func TestSurplusIsReleased(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var g gauge
+		r := sleeper(&g)
+		r.make()
+		r.source = generous{r.queue.Source(), 7}
+		r.policy.Loop.Limit, r.policy.Loop.Concurrency, r.policy.Fetch.Batch.Size = 4, 2, 2
+		r.push("a", "b", "c", "a", "d", "b", "e", "f", "g", "h")
+		report := r.run(t)
+		require.EqualValues(t, 4, report.Started)
+		require.EqualValues(t, 4, report.Succeeded)
+		require.Equal(t, 2, g.peak())
+		require.Positive(t, report.Released)
+		require.Equal(t, report.Fetched, report.Succeeded+report.Released)
+		require.Equal(t, 6, r.queue.Counts().Len())
+	})
+}
+
+// R076, R097: the bound is reached and not exceeded, and it does not depend on the
+// batch size (defect 9).
+func TestConcurrencyIsExact(t *testing.T) {
+	for _, c := range []struct{ concurrency, batch int }{{1, 256}, {3, 256}, {5, 2}, {7, 1}} {
+		t.Run(fmt.Sprint(c), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				var g gauge
+				r := sleeper(&g)
+				r.policy.Loop.Concurrency, r.policy.Fetch.Batch.Size = c.concurrency, c.batch
+				r.push(names(30)...)
+				require.EqualValues(t, 30, r.run(t).Succeeded)
+				require.Equal(t, c.concurrency, g.peak())
+			})
+		})
+	}
+}
+
+// R007: a phase's bulkhead bounds the phase, and waiting spends no attempt time.
+func TestBulkheadBoundsThePhase(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		began := time.Now()
+		var g gauge
+		r := sleeper(&g)
+		r.policy.Loop.Concurrency, r.policy.Process.Bulkhead.MaxConcurrency = 8, 2
+		r.policy.Process.Retry.Timeout = dur(1500 * ms)
+		r.push(names(8)...)
+		report := r.run(t)
+		require.EqualValues(t, 8, report.Succeeded)
+		require.Zero(t, report.Retries)
+		require.Equal(t, 2, g.peak())
+		require.Equal(t, 4*time.Second, time.Since(began))
+	})
+}
+
+// DESIGN §2: window bounds what awaits its confirmation, concurrency only what
+// runs.
+func TestWindowBoundsWhatIsUnconfirmed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var started atomic.Int32
+		r := newRig(consume(func(context.Context, ergon.Transaction[string]) (string, error) {
+			started.Add(1)
+			return "x", nil
+		}))
+		r.policy.Loop.Concurrency, r.policy.Loop.Window = 2, 5
+		r.sinkO.Delay = time.Second
+		r.push(names(12)...)
+		e, wait := r.start(t)
+		for _, want := range []int{5, 10, 12} {
+			time.Sleep(500 * ms)
+			synctest.Wait()
+			require.EqualValues(t, want, started.Load())
+			require.LessOrEqual(t, e.Snapshot().Held, 5)
+			time.Sleep(500 * ms)
+		}
+		report, err := wait(false)
+		require.NoError(t, err)
+		require.EqualValues(t, 12, report.Succeeded)
+	})
+}
+
+// DESIGN §2: at most prefetch are held and not started.
+func TestPrefetchBoundsWhatIsHeldUnstarted(t *testing.T) {
+	for _, prefetch := range []int{1, 2, 3} {
+		synctest.Test(t, func(t *testing.T) {
+			var g gauge
+			r := sleeper(&g)
+			r.policy.Loop.Concurrency, r.policy.Loop.Prefetch = 3, prefetch
+			r.push(names(30)...)
+			e, wait := r.start(t)
+			for range 9 {
+				synctest.Wait()
+				s := e.Snapshot()
+				require.Equal(t, 3, s.Running)
+				require.LessOrEqual(t, s.Queued, prefetch)
+				require.Equal(t, s.Held, r.queue.Counts().Leased)
+				time.Sleep(time.Second)
+			}
+			_, err := wait(false)
+			require.NoError(t, err)
+		})
+	}
+}
+
+// R097: a slot is refilled while a slow transaction runs, also where the window
+// leaves room for few.
+func TestRefillsWhileASlowOneRuns(t *testing.T) {
+	for name, set := range map[string]func(*policy.Consumer){
+		"room enough": func(*policy.Consumer) {},
+		"small window": func(p *policy.Consumer) {
+			p.Loop.Concurrency, p.Loop.Window = 8, 8
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				began := time.Now()
+				var done atomic.Int32
+				r := newRig(consume(func(_ context.Context, tx ergon.Transaction[string]) (ergon.None, error) {
+					if tx.ID() < "tx-003" {
+						time.Sleep(time.Minute)
+						require.GreaterOrEqual(t, done.Load(), int32(37), "the others waited for the slow ones")
+					}
+					done.Add(1)
+					return ergon.None{}, nil
+				}))
+				r.policy.Process.Retry.Timeout = 0
+				set(&r.policy)
+				r.push(names(40)...)
+				require.EqualValues(t, 40, r.run(t).Succeeded)
+				require.Equal(t, time.Minute, time.Since(began))
+			})
+		})
+	}
+}
+
+// Places that are taken by long backoffs don't stop the others.
+func TestRefillsBesideLongBackoffs(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		began := time.Now()
+		var last atomic.Int64
+		r := newRig(consume(func(ctx context.Context, tx ergon.Transaction[string]) (ergon.None, error) {
+			if tx.ID() < "tx-014" && ergon.ExecutionOf(ctx).Attempt == 1 {
+				return ergon.None{}, ergon.RetryAfter(time.Minute, errors.New("x"))
+			}
+			if tx.ID() >= "tx-014" {
+				last.Store(int64(time.Since(began)))
+			}
+			return ergon.None{}, nil
+		}))
+		r.policy.Loop.Concurrency, r.policy.Loop.Window = 8, 16
+		r.push(names(60)...)
+		require.EqualValues(t, 60, r.run(t).Succeeded)
+		require.Less(t, time.Duration(last.Load()), time.Second)
+	})
+}
+
+// Mode batch: a batch is finished before the next is taken (R119).
+func TestBatchModeFinishesABatch(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		began := time.Now()
+		var h history
+		r := newRig(consume(func(_ context.Context, tx ergon.Transaction[string]) (ergon.None, error) {
+			h.add("%v", time.Since(began))
+			if tx.ID() == "tx-000" {
+				time.Sleep(time.Minute)
+			}
+			return ergon.None{}, nil
+		}))
+		r.policy.Loop.Mode, r.policy.Fetch.Batch.Size = policy.ModeBatch, 3
+		r.policy.Process.Retry.Timeout = 0
+		r.push(names(5)...)
+		report := r.run(t)
+		require.EqualValues(t, 5, report.Succeeded)
+		require.Equal(t, []string{"0s", "0s", "0s", "1m0s", "1m0s"}, h.all())
+		var counts []int
+		for _, ev := range eventsOf[engine.Fetched](r) {
+			counts = append(counts, ev.Count)
+		}
+		require.Equal(t, []int{3, 2}, counts)
+	})
+}
+
+// An admitted delivery that never ran does not count against the limit.
+func TestLimitCountsWhatBegan(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var h history
+		r := newRig(consume(func(_ context.Context, tx ergon.Transaction[string]) (ergon.None, error) {
+			h.add("%s", tx.ID())
+			time.Sleep(5 * time.Second)
+			return ergon.None{}, nil
+		}))
+		r.queueO.Lease = time.Second
+		lost := false
+		r.queueO.OnExtend = func(tx ergon.Raw) error {
+			if tx.ID() == "b" && !lost {
+				lost = true
+				return ergon.ErrLeaseLost
+			}
+			return nil
+		}
+		r.policy.Loop.Concurrency, r.policy.Loop.Limit = 1, 2
+		r.push("a", "b", "c")
+		report := r.run(t)
+		require.EqualValues(t, 1, report.Lost)
+		require.EqualValues(t, 2, report.Started)
+		require.EqualValues(t, 2, report.Succeeded)
+		require.Equal(t, 1, r.queue.Counts().Len())
+		require.Len(t, h.all(), 2)
+	})
+}

@@ -1,0 +1,244 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync/atomic"
+	"time"
+
+	"github.com/ergon-framework/ergon"
+	"github.com/ergon-framework/ergon/internal/attempt"
+	"github.com/ergon-framework/ergon/internal/identity"
+)
+
+// sendGrace is how long after an attempt's deadline a sink may still answer. It
+// knows the deadline and keeps it; this is for one that does not.
+const sendGrace = 500 * time.Millisecond
+
+// errNoAnswer ends a send whose sink never called done.
+var errNoAnswer = errors.New("the sink did not answer within the attempt's time: what became of it is unknown")
+
+// send is one output's way to its sink in one attempt.
+type send struct {
+	f     *flight
+	i     int         // which of f.outs
+	ended atomic.Bool // the first answer counts, later ones change nothing
+	err   error
+}
+
+func (s *send) done(err error) {
+	if s.ended.CompareAndSwap(false, true) {
+		s.err = err
+		if s.f.missing.Add(-1) == 0 {
+			s.f.answered()
+		}
+	}
+}
+
+// produce encodes what the task returned and sends it. Encoding runs once: each
+// attempt sends the same bytes under the same IDs.
+func (f *flight) produce() {
+	f.step, f.n = stepProduce, 1
+	if err := f.address(); err != nil {
+		// No other attempt would encode it better.
+		f.ended(endFailed, 0, &ergon.Error{Category: ergon.CategoryBusiness, Err: err})
+		return
+	}
+	if len(f.outs) == 0 {
+		f.ended(endOK, 0, nil)
+		return
+	}
+	f.sendAll()
+}
+
+// address gives each output its identity and its sink.
+func (f *flight) address() error {
+	e := f.e
+	outs, err := e.task.encode(f.result)
+	if err != nil || len(outs) == 0 {
+		return err
+	}
+	f.outs = make([]ergon.Raw, len(outs))
+	f.sinks = make([]ergon.Sink, len(outs))
+	trace := f.raw.Trace()
+	if !identity.ValidTraceParent(trace.Parent) {
+		trace = ergon.Trace{Parent: identity.TraceParent(f.id.source, f.id.id)}
+	}
+	var seen map[string]int
+	for i, o := range outs {
+		r, ok := e.routes[o.route]
+		if !ok && o.route == "" && e.only != nil {
+			r, ok = *e.only, true
+		}
+		if !ok {
+			return fmt.Errorf("output %d names route %q, which task %q did not declare: its routes are %q", i+1, o.route, e.task.name, e.task.routes)
+		}
+		k := identity.SingleK
+		if !o.single {
+			if seen == nil {
+				seen = make(map[string]int, len(outs))
+			}
+			if k, err = outputK(o, r.name, seen); err != nil {
+				return fmt.Errorf("output %d: %w", i+1, err)
+			}
+		}
+		f.sinks[i] = r.sink
+		f.outs[i] = ergon.Make(ergon.Envelope{
+			ID:            identity.Output(f.id.source, f.id.id, e.task.name, r.name, k),
+			Source:        e.source,
+			Type:          r.name,
+			CausationID:   f.id.id,
+			CorrelationID: f.raw.CorrelationID(),
+			CreatedAt:     f.at,
+			ContentType:   o.contentType,
+			Key:           o.key,
+			Metadata:      o.metadata,
+			Trace:         trace,
+		}, o.payload)
+	}
+	return nil
+}
+
+// outputK tells the outputs of one route apart. Two with one key would have one
+// ID, and the bus would drop the second as a copy of the first: that is an
+// error, not a loss.
+func outputK(o output, route string, seen map[string]int) (string, error) {
+	if o.key != "" {
+		k := identity.KeyK(o.key)
+		if seen[route+"\x00"+k]++; seen[route+"\x00"+k] > 1 {
+			return "", fmt.Errorf("a second output for route %q has the key %q: a key is used once per route", route, o.key)
+		}
+		return k, nil
+	}
+	first := identity.PayloadK(o.payload, 0)
+	n := seen[route+"\x00"+first]
+	seen[route+"\x00"+first]++
+	if n == 0 {
+		return first, nil
+	}
+	return identity.PayloadK(o.payload, n), nil
+}
+
+// sendAll hands every output that is not confirmed yet to its sink. The answers
+// come from the sinks' goroutines, possibly before Send returns; the last one
+// goes on with the flight, so nothing here touches it after the loop.
+//
+// The context is the publishing one: once an output was handed out neither the
+// transaction's timeout nor a stop cancels it, and the phase ends by its own
+// budget.
+func (f *flight) sendAll() {
+	e := f.e
+	if err := f.enterProduce(); err != nil {
+		f.attemptDone(err)
+		return
+	}
+	first := f.sends == nil
+	sends := f.sends
+	if first {
+		sends = make([]send, len(f.outs))
+		for i := range sends {
+			sends[i].f, sends[i].i = f, i
+		}
+	} else {
+		open := make([]send, len(f.outs)-f.confirmed)
+		n := 0
+		for i := range sends {
+			if sends[i].err != nil {
+				open[n].f, open[n].i = f, sends[i].i
+				n++
+			}
+		}
+		sends = open
+	}
+	f.sent = true
+	now := time.Now()
+	var deadline, by time.Time
+	if d := e.phases[stepProduce].Timeout(); d > 0 {
+		deadline = now.Add(d)
+		by = deadline.Add(sendGrace)
+	}
+	exec := &attempted{}
+	x := &exec.exec
+	x.TransactionID, x.Source, x.Task = f.id.id, f.id.source, e.task.name
+	x.Phase, x.Attempt, x.MaxAttempts = ergon.PhaseProduce, f.n, e.phases[stepProduce].MaxAttempts()
+	x.Delivery, x.Connector, x.Deadline, x.At = f.info.Deliveries, e.connector, deadline, f.at
+	ctx := &exec.ctx
+	ctx.Init(e.publishing, deadline, errAttemptTimeout, x)
+	f.sendCtx, f.sentAt = ctx, now
+	f.missing.Store(int32(len(sends)))
+	f.mu.Lock()
+	f.sends, f.sendBy = sends, by
+	f.mu.Unlock()
+	for i := range sends {
+		s := &sends[i]
+		sendSafely(f.sinks[s.i], ctx, f.outs[s.i], s.done)
+	}
+}
+
+// enterProduce waits for the phase's limits, until the transaction's time is over
+// (as long as nothing was sent), its lease is lost or publishing ends. answered
+// gives back what it took.
+func (f *flight) enterProduce() error {
+	p := f.e.phases[stepProduce]
+	if !p.Limited() {
+		return nil
+	}
+	wait := f.base // of the retry, which has registered it
+	if wait == nil {
+		wait = attempt.New(f.e.publishing, f.deadline, errTransactionTimeout, nil)
+		defer wait.Cancel(context.Canceled)
+		if !f.register(wait) {
+			return ergon.ErrLeaseLost
+		}
+		defer f.unregister()
+	}
+	err := p.Enter(wait)
+	if err == nil && wait.Err() != nil { // both came true at once
+		p.Leave()
+		err = wait.Err()
+	}
+	if err != nil {
+		return f.timeout(context.Cause(wait), err)
+	}
+	return nil
+}
+
+// answered runs once per attempt, when its last answer came.
+func (f *flight) answered() {
+	f.e.phases[stepProduce].Leave()
+	f.mu.Lock()
+	f.sendBy = time.Time{}
+	sends := f.sends
+	f.mu.Unlock()
+	f.sendCtx.Finish()
+	var err error
+	for i := range sends {
+		switch e := sends[i].err; {
+		case e == nil:
+			f.confirmed++
+		case err == nil || ergon.CategoryOf(e) == ergon.CategoryBusiness:
+			err = e // one that will never be taken decides over one that may be
+		}
+	}
+	f.e.attemptEnded(f, time.Since(f.sentAt), err)
+	f.attemptDone(err)
+}
+
+// expire ends the sends that their sink left without an answer.
+func (f *flight) expire(now time.Time) {
+	f.mu.Lock()
+	by, sends := f.sendBy, f.sends
+	f.mu.Unlock()
+	if by.IsZero() || now.Before(by) {
+		return
+	}
+	for i := range sends {
+		sends[i].done(&ergon.Error{Category: ergon.CategoryTimeout, Err: errNoAnswer})
+	}
+}
+
+func sendSafely(sink ergon.Sink, ctx *attempt.Context, tx ergon.Raw, done func(error)) {
+	defer recovered(done)
+	sink.Send(ctx, tx, done)
+}

@@ -1,0 +1,165 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/ergon-framework/ergon"
+	"github.com/ergon-framework/ergon/policy"
+)
+
+// settleReserve is how long, after the grace, cancelled attempts may return,
+// outputs on their way be confirmed and settlements be taken; and again how
+// long source and sinks may take to close. A supervisor must allow
+// StopTime before it kills.
+const settleReserve = 5 * time.Second
+
+// lastReserve is for giving back what even that was too short for.
+const lastReserve = time.Second
+
+// StopTime is how long Run may take after its context ended, under a policy.
+func StopTime(p policy.Shutdown) time.Duration {
+	return p.Grace.D() + settleReserve + lastReserve + settleReserve
+}
+
+// Run fetches and processes until ctx ends, the limit is reached or, without
+// streaming, the source is drained; then it stops in order, closes the source
+// and the sinks, and reports. It is called once.
+//
+// When ctx ends, fetching stops at once and what never started is given back;
+// what runs may finish within shutdown.grace, then it is cancelled and given
+// back uncounted. That is no error: the report says what became of everything.
+// An error is a fetch that failed for good, [ErrLoopTimeout], or a close that
+// failed.
+func (e *Engine) Run(ctx context.Context) (Report, error) {
+	if !e.ran.CompareAndSwap(false, true) {
+		return Report{}, fmt.Errorf("task %q: an engine runs once: make a new one", e.task.name)
+	}
+	began := time.Now()
+	// What runs is not cancelled by ctx: a stop lets it finish.
+	base := context.WithoutCancel(ctx)
+	e.work, e.cancelWork = context.WithCancelCause(base)
+	e.publishing, e.cancelPublishing = context.WithCancelCause(base)
+	e.settling, e.cancelSettling = context.WithCancelCause(base)
+	sweeping, stopSweeping := context.WithCancel(base)
+	var sweeper sync.WaitGroup
+	sweeper.Go(func() { e.sweep(sweeping) })
+
+	taking, stopTaking := ctx, func() {}
+	if d := e.policy.Loop.Timeout.D(); d > 0 {
+		taking, stopTaking = context.WithTimeoutCause(ctx, d, ErrLoopTimeout)
+	}
+	err := e.take(taking)
+	e.stop(taking)
+	if errors.Is(context.Cause(taking), ErrLoopTimeout) {
+		err = errors.Join(ErrLoopTimeout, err)
+	}
+	stopTaking()
+
+	abandoned := e.held.Load()
+	e.cancelWork(errStopping)
+	e.cancelPublishing(errStopping)
+	e.cancelSettling(errStopping)
+	stopSweeping()
+	sweeper.Wait()
+	e.runq.close()
+	if abandoned == 0 {
+		// Every flight ended, so every goroutine is on its way out. One that was
+		// abandoned may never be: it is user code that ignores its context.
+		e.goes.Wait()
+		e.pool.Wait()
+	}
+	err = errors.Join(err, e.close(base))
+	report := e.report(time.Since(began), abandoned)
+	e.emit(Ended{Task: e.task.name, Report: report, Err: err})
+	return report, err
+}
+
+// Abort cuts the grace of a stop short: what runs is cancelled now, and Run
+// returns once it has been given back, or after the rest of StopTime. It is for a
+// second signal: by itself it stops nothing. It may be called at any time, from
+// any goroutine, and more than once.
+func (e *Engine) Abort() { e.aborting.Do(func() { close(e.abort) }) }
+
+// stop brings everything held to its end. taking is the context that ended, or
+// may still end, fetching.
+func (e *Engine) stop(taking context.Context) {
+	// Without a stop from outside (drained, limit reached, fetch failed) what is
+	// held is worked off as long as it takes.
+	if !e.ends(taking.Done(), 0) {
+		return
+	}
+	e.stopping.Store(true)
+	e.emit(Stopping{Task: e.task.name, Held: int(e.held.Load())})
+	for _, f := range append(e.runq.takeUnstarted(), e.guard.takeWaiting()...) {
+		f.release()
+	}
+	grace := e.policy.Shutdown.Grace.D()
+	late := errors.Is(context.Cause(taking), ErrLoopTimeout)
+	if late || grace <= 0 || e.ends(nil, grace) {
+		e.cancelWork(errStopping)
+		if e.ends(nil, settleReserve) {
+			e.cancelPublishing(errStopping)
+			e.cancelSettling(errStopping)
+			e.ends(nil, lastReserve)
+		}
+	}
+}
+
+// ends waits until nothing is held, and returns false then; or true once c
+// receives, d (0 is never) is over, or the stop is aborted.
+func (e *Engine) ends(c <-chan struct{}, d time.Duration) bool {
+	var after <-chan time.Time
+	if d > 0 {
+		t := time.NewTimer(d)
+		defer t.Stop()
+		after = t.C
+	}
+	abort := e.abort
+	if e.stopping.Load() && e.work.Err() != nil {
+		abort = nil // it has had its effect: the rest is bounded
+	}
+	for e.held.Load() > 0 {
+		select {
+		case <-e.wake:
+		case <-c:
+			return true
+		case <-after:
+			return true
+		case <-abort:
+			return true
+		}
+	}
+	return false
+}
+
+// close closes the source and the sinks, at the same time. A sink that serves
+// several routes is closed for each: Close is idempotent, and whether two sinks
+// are one can't be asked of every type.
+func (e *Engine) close(base context.Context) error {
+	ctx, cancel := context.WithTimeout(base, settleReserve)
+	defer cancel()
+	type closer interface{ Close(context.Context) error }
+	closers := map[string]closer{"source": e.in}
+	for name, r := range e.routes {
+		closers[fmt.Sprintf("sink of route %q", name)] = r.sink
+	}
+	var mu sync.Mutex
+	var errs []error
+	var wg sync.WaitGroup
+	for what, c := range closers {
+		wg.Go(func() {
+			err := func() (err error) { defer ergon.Recover(&err); return c.Close(ctx) }()
+			if err != nil {
+				mu.Lock()
+				errs = append(errs, fmt.Errorf("task %q: close %s: %w", e.task.name, what, err))
+				mu.Unlock()
+			}
+		})
+	}
+	wg.Wait()
+	return errors.Join(errs...)
+}

@@ -1,0 +1,153 @@
+package engine
+
+import "sync"
+
+// runq hands flights to workers, first come first served. It is unbounded and
+// its push never blocks, because it is called from connectors' callbacks; what
+// bounds it is the loop, which fetches no more than there is room for.
+//
+// Workers are woken in a chain: a push wakes at most one, and that one, once it
+// has taken its flight, wakes the next if there is more. With tasks that wait
+// the chain brings all workers up within microseconds; with tasks that only
+// compute the first worker is back before the next has started, and a few do
+// all the work. A channel would hand each flight of a batch to another sleeping
+// worker instead, and pay a switch for each.
+type runq struct {
+	mu         sync.Mutex
+	head, tail *flight
+	idle       []chan struct{} // parked workers, the last one first: its stack is warm
+	waking     bool            // a worker was woken and has not looked yet
+	workers    int             // started
+	most       int             // how many there may be
+	start      func()          // starts one worker
+	freed      func()          // told of each slot that became free; must not block
+	closed     bool
+
+	queued  int // flights in the queue
+	running int // flights with a worker
+}
+
+// push queues a flight.
+func (q *runq) push(f *flight) {
+	q.mu.Lock()
+	q.append(f)
+	q.wake()
+	q.mu.Unlock()
+}
+
+// pushAll queues a batch under one lock.
+func (q *runq) pushAll(fs []*flight) {
+	if len(fs) == 0 {
+		return
+	}
+	q.mu.Lock()
+	for _, f := range fs {
+		q.append(f)
+	}
+	q.wake()
+	q.mu.Unlock()
+}
+
+func (q *runq) append(f *flight) {
+	f.next = nil
+	if q.tail == nil {
+		q.head = f
+	} else {
+		q.tail.next = f
+	}
+	q.tail = f
+	q.queued++
+}
+
+// wake gets one worker going if there is work and none is on its way. The
+// caller holds the lock.
+func (q *runq) wake() {
+	if q.waking || q.head == nil {
+		return
+	}
+	if n := len(q.idle); n > 0 {
+		w := q.idle[n-1]
+		q.idle = q.idle[:n-1]
+		q.waking = true
+		w <- struct{}{} // it has room for one, and only one is ever sent
+		return
+	}
+	if q.workers < q.most {
+		q.workers++
+		q.waking = true
+		q.start()
+	}
+}
+
+// next returns the next flight, and parks the worker until there is one. It
+// returns nil when the queue is closed. parked is the worker's own channel with
+// room for one; fresh is true at the worker's first call.
+func (q *runq) next(parked chan struct{}, fresh bool) *flight {
+	q.mu.Lock()
+	if fresh {
+		q.waking = false
+	} else {
+		q.running--
+		q.freed()
+	}
+	for q.head == nil {
+		if q.closed {
+			q.workers--
+			q.mu.Unlock()
+			return nil
+		}
+		q.idle = append(q.idle, parked)
+		q.mu.Unlock()
+		<-parked
+		q.mu.Lock()
+		q.waking = false
+	}
+	f := q.head
+	q.head = f.next
+	if q.head == nil {
+		q.tail = nil
+	}
+	f.next = nil
+	q.queued--
+	q.running++
+	q.wake()
+	q.mu.Unlock()
+	return f
+}
+
+// load is how many flights are queued and running.
+func (q *runq) load() (queued, running int) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.queued, q.running
+}
+
+// takeUnstarted removes every flight that no worker has begun with.
+func (q *runq) takeUnstarted() []*flight {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	var taken, kept []*flight
+	for f := q.head; f != nil; f = f.next {
+		if f.step == stepStart {
+			taken = append(taken, f)
+		} else {
+			kept = append(kept, f)
+		}
+	}
+	q.head, q.tail, q.queued = nil, nil, 0
+	for _, f := range kept {
+		q.append(f)
+	}
+	return taken
+}
+
+// close ends every worker once the queue is empty.
+func (q *runq) close() {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.closed = true
+	for _, w := range q.idle {
+		w <- struct{}{}
+	}
+	q.idle = nil
+}

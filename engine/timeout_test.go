@@ -142,6 +142,27 @@ func TestNothingRunsAfterTheTransactionTimeout(t *testing.T) {
 	})
 }
 
+// The wait for a bulkhead spends no attempt time, and is bounded by the
+// transaction's.
+func TestTransactionTimeoutWhileWaitingForTheBulkhead(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var h history
+		r := newRig(consume(func(ctx context.Context, tx ergon.Transaction[string]) (ergon.None, error) {
+			h.add("%s", tx.ID())
+			<-ctx.Done()
+			return ergon.None{}, ctx.Err()
+		}))
+		r.policy.Process.Bulkhead.MaxConcurrency = 1
+		r.policy.Transaction.Timeout = dur(time.Second)
+		r.push("a", "b")
+		require.EqualValues(t, 2, r.run(t).Dead)
+		require.Len(t, h.all(), 1)
+		for _, dead := range r.queue.DeadLetters() {
+			require.ErrorContains(t, dead.Settlement.Err, "the transaction exceeded its 1s")
+		}
+	})
+}
+
 // DESIGN §2: once an output was handed to a sink the transaction's timeout cancels
 // nothing: produce ends by its own budget. The success hook is part of the
 // transaction's time again.

@@ -3,6 +3,7 @@ package attempt_test
 import (
 	"context"
 	"errors"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -10,7 +11,10 @@ import (
 	"github.com/ergon-framework/ergon"
 	"github.com/ergon-framework/ergon/internal/attempt"
 	"github.com/stretchr/testify/require"
+	"go.uber.org/goleak"
 )
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 var errLate = errors.New("late")
 
@@ -87,6 +91,49 @@ func TestExecutionIsTheAttempts(t *testing.T) {
 	child := context.WithValue(c, ctxKey{}, "v")
 	require.Equal(t, "inner", ergon.ExecutionOf(child).TransactionID)
 	require.Equal(t, "outer", ergon.ExecutionOf(attempt.New(outer, time.Time{}, nil, nil)).TransactionID)
+}
+
+// What was handed out is ended by Finish, what was not costs nothing.
+func TestFinishEndsWhatWasHandedOut(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := attempt.New(t.Context(), time.Now().Add(time.Hour), errLate, nil)
+		c.Finish()
+		require.NoError(t, c.Err(), "nobody asked")
+		child, stop := context.WithCancel(c)
+		defer stop()
+		c.Finish()
+		<-child.Done()
+		require.ErrorIs(t, c.Err(), context.Canceled)
+		require.False(t, c.Expired(time.Now()))
+		require.True(t, c.Expired(time.Now().Add(time.Hour)))
+	})
+}
+
+// A context may be asked by many and cancelled by others at once.
+func TestContextConcurrentSafe(t *testing.T) {
+	for range 50 {
+		c := attempt.New(t.Context(), time.Now().Add(time.Minute), errors.New("own"), &ergon.Execution{TransactionID: "a"})
+		var wg sync.WaitGroup
+		for i := range 6 {
+			wg.Go(func() {
+				switch i {
+				case 0:
+					c.Cancel(errLate)
+				case 1:
+					child, stop := context.WithTimeout(c, time.Hour)
+					defer stop()
+					<-child.Done()
+				default:
+					_ = c.Err()
+					_ = c.Value(ctxKey{})
+					<-c.Done()
+				}
+			})
+		}
+		wg.Wait()
+		require.ErrorIs(t, context.Cause(c), errLate)
+		require.Equal(t, "a", ergon.ExecutionOf(c).TransactionID)
+	}
 }
 
 type ctxKey struct{}

@@ -3,6 +3,7 @@ package meter_test
 import (
 	"math/rand/v2"
 	"slices"
+	"sync"
 	"testing"
 	"time"
 
@@ -51,6 +52,22 @@ func TestBucketsHoldWhatTheySay(t *testing.T) {
 		require.Greater(t, up, d.Truncate(time.Microsecond))
 		require.LessOrEqual(t, up, d+d/8+time.Microsecond, d.String())
 	}
+}
+
+func TestHistogramConcurrentSafe(t *testing.T) {
+	var h meter.Histogram
+	var wg sync.WaitGroup
+	for range 4 {
+		wg.Go(func() {
+			for i := range 1000 {
+				h.Record(time.Duration(i) * time.Microsecond)
+				_ = h.Quantile(0.5)
+			}
+		})
+	}
+	wg.Wait()
+	require.EqualValues(t, 4000, h.Count())
+	require.Equal(t, 4*999*500*time.Microsecond, h.Sum())
 }
 
 func BenchmarkRecord(b *testing.B) {

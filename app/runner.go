@@ -134,7 +134,8 @@ func (r *Runner) Start(ctx context.Context) (err error) {
 // ensure makes the streams that are missing. What exists is left alone, and
 // what differs from the declaration is said.
 func (r *Runner) ensure(ctx context.Context) error {
-	changes, err := r.conn.Ensure(ctx, bus.Topology{Streams: r.opts.Config.Topology()})
+	cfg := r.opts.Config
+	changes, err := r.conn.Ensure(ctx, bus.Topology{Streams: append(cfg.Topology(), cfg.DeadLetterStreams()...)})
 	for _, c := range changes {
 		switch {
 		case c.Kind == bus.Differs, len(c.Warnings) > 0:

@@ -193,7 +193,7 @@ func (l *loader) unknownKey(e entry, p path, keys []string) {
 		return
 	}
 	if slices.Contains(secretKeys, near) {
-		l.text.hideAfter(e.at.line, e.at.column)
+		l.shown().hideAfter(e.at.line, e.at.column)
 	}
 	l.fail(e.at, p.key(e.name), "unknown key %s, did you mean %q?", quote(e.name), near)
 }

@@ -63,7 +63,8 @@ type loader struct {
 	file      string
 	env       func(string) (string, bool)
 	overrides map[string]override
-	text      lines
+	raw       string
+	text      lines // of raw, once they are needed
 	root      *node
 	cfg       *Config // what is read into
 	faults    []Fault
@@ -81,10 +82,18 @@ func (l *loader) fail(at place, p path, format string, args ...any) {
 	l.paths = append(l.paths, p)
 }
 
+// shown is the file as it may be shown.
+func (l *loader) shown() lines {
+	if l.text == nil {
+		l.text = newLines(l.raw)
+	}
+	return l.text
+}
+
 func (l *loader) err() error {
 	sortFaults(l.faults)
 	for i, f := range l.faults { // now that all is known that is to be hidden
-		l.faults[i].Excerpt = l.text.excerpt(f.Line, f.Column)
+		l.faults[i].Excerpt = l.shown().excerpt(f.Line, f.Column)
 	}
 	return &Error{Faults: l.faults}
 }

@@ -28,7 +28,7 @@ func TestLoad(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, "y", c.App)
 
-	full := append([]byte("app: x\n#"), bytes.Repeat([]byte("."), 4<<20-8)...)
+	full := append([]byte("app: x\n#"), bytes.Repeat([]byte("."), 4<<20-8)...) // exactly 4 MiB
 	_, err = config.Load(write("full.yaml", full, 0o600), none)
 	require.NoError(t, err)
 
@@ -73,14 +73,14 @@ func TestBounds(t *testing.T) {
 		bombs += "x" + name + ": &x" + name + " [" + strings.TrimSuffix(strings.Repeat("*x"+before+", ", 10), ", ") + "]\n"
 	}
 	for name, test := range map[string]struct{ text, want string }{
-		"lists":    {"a: " + strings.Repeat("[", 1_000_000), "this is nested more than 64 deep"},
-		"groups":   {strings.Repeat("{a: ", 100_000), "this is nested more than 64 deep"},
-		"items":    {strings.Repeat("- ", 100_000), "this is nested more than 64 deep"},
-		"keys":     {strings.Repeat("? ", 100_000), "this is nested more than 64 deep"},
-		"anchors":  {strings.Repeat("&a ", 100_000), "this is nested more than 64 deep"},
-		"tags":     {strings.Repeat("!a ", 100_000), "this is nested more than 64 deep"},
-		"siblings": {"a:\n" + strings.Repeat("  b: c\n", 300_000), "the file is too long: a configuration has no 10000 keys"},
-		"values":   {"a:\n" + strings.Repeat("- b\n", 300_000), "the file is too long: a configuration has no 100000 values"},
+		"lists":    {"a: " + strings.Repeat("[", 20_000), "this is nested more than 64 deep"},
+		"groups":   {strings.Repeat("{a: ", 20_000), "this is nested more than 64 deep"},
+		"items":    {strings.Repeat("- ", 20_000), "this is nested more than 64 deep"},
+		"keys":     {strings.Repeat("? ", 20_000), "this is nested more than 64 deep"},
+		"anchors":  {strings.Repeat("&a ", 20_000), "this is nested more than 64 deep"},
+		"tags":     {strings.Repeat("!a ", 20_000), "this is nested more than 64 deep"},
+		"siblings": {"a:\n" + strings.Repeat("  b: c\n", 20_000), "the file is too long: a configuration has no 10000 keys"},
+		"values":   {"a:\n" + strings.Repeat("- b\n", 51_000), "the file is too long: a configuration has no 100000 values"},
 		"aliases":  {bombs + lol, "the file's aliases make more than 200000 values of it"},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -62,7 +62,7 @@ func (l *loader) check(data []byte) (string, bool) {
 	// the same one.
 	text := strings.ReplaceAll(string(data), "\r\n", "\n")
 	text = strings.ReplaceAll(text, "\r", "\n")
-	l.text = newLines(text)
+	l.raw = text
 	for i := 0; i < len(text); {
 		r, size := utf8.DecodeRuneInString(text[i:])
 		switch {

@@ -26,13 +26,8 @@ func (l *loader) tree(data []byte) (*node, bool) {
 	if !ok {
 		return nil, false
 	}
-	tokens := lexer.Tokenize(cover(text))
-	if !l.bounded(tokens) {
-		return nil, false
-	}
-	file, err := parser.Parse(tokens, 0, parser.AllowDuplicateMapKey())
-	if err != nil {
-		l.syntax(err)
+	file, ok := l.parse(cover(text))
+	if !ok {
 		return nil, false
 	}
 	var docs []*ast.DocumentNode
@@ -72,6 +67,27 @@ func (l *loader) tree(data []byte) (*node, bool) {
 		}
 	}
 	return root, true
+}
+
+// parse is the YAML package. A file is a user's, so that a panic in there is the
+// same as an error: this is no YAML that can be read.
+func (l *loader) parse(text string) (file *ast.File, ok bool) {
+	defer func() {
+		if recover() != nil {
+			l.fail(place{line: 1, column: 1}, nil, "is not YAML that can be read here: write it more plainly")
+			file, ok = nil, false
+		}
+	}()
+	tokens := lexer.Tokenize(text)
+	if !l.bounded(tokens) {
+		return nil, false
+	}
+	file, err := parser.Parse(tokens, 0, parser.AllowDuplicateMapKey())
+	if err != nil {
+		l.syntax(err)
+		return nil, false
+	}
+	return file, true
 }
 
 // bounded refuses a text that would keep the parser busy.
@@ -116,7 +132,7 @@ func (l *loader) syntax(err error) {
 	}
 	at := placeOfToken(detail.GetToken())
 	message := uncover(detail.GetMessage())
-	if line := l.text.line(at.line); at.column <= len(line) && line[at.column-1] == '\t' {
+	if line := l.shown().line(at.line); at.column <= len(line) && line[at.column-1] == '\t' {
 		message = "a tab cannot stand here: YAML is indented with spaces"
 	}
 	l.fail(at, nil, "is not YAML: %s", message)

@@ -127,6 +127,7 @@ func (v *validator) stream(p path, s bus.Stream) {
 		for _, b := range s.Subjects[:i] {
 			if overlap(a, b) && checkSubject(a, true) == nil && checkSubject(b, true) == nil {
 				v.fail(p.key("subjects").item(i), "%s and %s overlap: a stream stores nothing twice", quote(b), quote(a))
+				break
 			}
 		}
 	}

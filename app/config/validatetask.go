@@ -28,8 +28,9 @@ func (v *validator) source(p path, s JetStreamSource) {
 		for _, b := range s.Subjects[:i] {
 			// The server takes two filters that overlap in part, but none that is
 			// a part of another.
-			if covers(a, b) || covers(b, a) {
+			if checkSubject(a, true) == nil && checkSubject(b, true) == nil && (covers(a, b) || covers(b, a)) {
 				v.fail(p.key("subjects").item(i), "%s and %s name the same messages: keep the wider one", quote(b), quote(a))
+				break
 			}
 		}
 	}

@@ -72,7 +72,7 @@ func TestAfterFollowsTheRules(t *testing.T) {
 // Events cost nothing when nobody listens.
 func TestEventsAllocateNothingUnobserved(t *testing.T) {
 	e := &Engine{task: Task{name: "score"}}
-	e.phases[stepProcess] = resilience.Compile(policy.DefaultConsumer().Process)
+	e.phases[stepProcess] = resilience.Compile(policy.DefaultConsumer().Process, nil)
 	f := &flight{e: e, step: stepProcess, raw: ergon.New([]byte("x")), began: time.Now()}
 	require.Zero(t, testing.AllocsPerRun(100, func() {
 		e.begun(f)

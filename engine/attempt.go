@@ -8,6 +8,7 @@ import (
 
 	"github.com/ergon-framework/ergon"
 	"github.com/ergon-framework/ergon/internal/attempt"
+	"github.com/ergon-framework/ergon/internal/resilience"
 )
 
 // attempted is one attempt's context and facts, in one allocation.
@@ -30,6 +31,8 @@ func (f *flight) attempt() error {
 	if f.base != nil {
 		parent = f.base
 	}
+	ran := resilience.ErrNotRun
+	f.sending = false
 	if p.Limited() {
 		wait := attempt.New(parent, deadline, errTransactionTimeout, nil)
 		err := p.Enter(wait)
@@ -38,7 +41,11 @@ func (f *flight) attempt() error {
 		if err != nil {
 			return f.timeout(cause, err)
 		}
-		defer p.Leave()
+		defer func() {
+			if !f.sending {
+				p.Leave(ran) // otherwise answered does
+			}
+		}()
 	}
 	began := time.Now()
 	if err := f.outlived(parent, deadline, began); err != nil {
@@ -70,6 +77,12 @@ func (f *flight) attempt() error {
 		err = f.timeout(expired, err)
 	}
 	a.ctx.Finish()
+	ran = err
+	f.attemptBy, f.sentAt = time.Time{}, began
+	if f.step == stepProduce && err == nil {
+		f.sending, f.attemptBy = true, a.exec.Deadline // its sends are part of the attempt, and end it
+		return nil
+	}
 	e.attemptEnded(f, ended.Sub(began), err)
 	return err
 }
@@ -93,8 +106,8 @@ func (f *flight) call(ctx context.Context) (err error) {
 	f.inCall = true
 	defer ergon.Recover(&err)
 	switch f.step {
-	case stepProcess:
-		f.result, err = f.e.task.process(ctx, f.raw)
+	case stepProcess, stepProduce:
+		f.result, err = f.e.task.run(ctx, f.raw)
 	case stepSuccess:
 		err = f.e.task.success(ctx, f.raw, f.result)
 	case stepException:

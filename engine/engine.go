@@ -29,9 +29,12 @@ type Config struct {
 	// one, and a task that returns one value needs exactly one. The engine closes
 	// them; one sink may serve several routes of this engine.
 	Sinks map[string]ergon.Sink
-	// Policy is the task's policy. It is copied. The zero value is not valid:
-	// start from policy.DefaultConsumer.
+	// Policy is the policy of a task that consumes. It is copied. The zero value
+	// is not valid: start from policy.DefaultConsumer.
 	Policy policy.Consumer
+	// Producer is the policy of a task that produces, likewise; start from
+	// policy.DefaultProducer.
+	Producer policy.Producer
 	// App names the application in the source of outputs: /ergon/<app>/<task>.
 	// Default "app".
 	App string
@@ -87,12 +90,13 @@ type route struct {
 // New checks the configuration and returns an engine that has not begun. The
 // error names every fault. On error nothing is closed.
 func New(c Config) (*Engine, error) {
-	if err := errors.Join(c.Task.Err(), c.check()); err != nil {
+	c, policyErr := c.own()
+	if err := errors.Join(c.Task.Err(), c.check(), policyErr); err != nil {
 		return nil, err
 	}
 	e := &Engine{
 		task: c.Task, source: "/ergon/" + cmpOr(c.App, "app") + "/" + c.Task.name,
-		in: c.Source, policy: c.Policy.Clone(), connector: c.Connector, observe: c.Observe,
+		in: c.Source, policy: c.Policy, connector: c.Connector, observe: c.Observe,
 		routes: make(map[string]route, len(c.Sinks)),
 		wake:   make(chan struct{}, 1), shorter: make(chan struct{}, 1), abort: make(chan struct{}),
 	}
@@ -105,11 +109,14 @@ func New(c Config) (*Engine, error) {
 		e.only = nil
 	}
 	p := e.policy
-	e.phases[stepProcess] = resilience.Compile(p.Process)
-	e.phases[stepProduce] = resilience.Compile(p.Produce)
-	e.phases[stepSuccess] = resilience.Compile(p.Success)
-	e.phases[stepException] = resilience.Compile(p.Exception)
-	e.fetchPhase = resilience.Compile(policy.Phase{Retry: p.Fetch.Retry})
+	compile := func(phase ergon.Phase, p policy.Phase) *resilience.Phase {
+		return resilience.Compile(p, func(open bool) { e.emit(BreakerChanged{Task: e.task.name, Phase: phase, Open: open}) })
+	}
+	e.phases[stepProcess] = compile(ergon.PhaseProcess, p.Process)
+	e.phases[stepProduce] = compile(ergon.PhaseProduce, p.Produce)
+	e.phases[stepSuccess] = compile(ergon.PhaseSuccess, p.Success)
+	e.phases[stepException] = compile(ergon.PhaseException, p.Exception)
+	e.fetchPhase = compile(ergon.PhaseFetch, policy.Phase{Retry: p.Fetch.Retry, Breaker: p.Fetch.Breaker})
 	// A settlement has no end but its lease's, so only the waits matter here.
 	e.settleRetry = policy.Retry{
 		MaxAttempts: 1, BackoffMultiplier: 2,
@@ -122,14 +129,41 @@ func New(c Config) (*Engine, error) {
 	return e, nil
 }
 
+// own returns the configuration with a policy that is the engine's own, in the
+// consumer's form: one loop runs both kinds of task.
+func (c Config) own() (Config, error) {
+	var err error
+	if c.Task.producer {
+		if err = c.Producer.Validate(); err == nil {
+			c.Policy = asConsumer(c.Producer)
+		}
+	} else if err = c.Policy.Validate(); err == nil {
+		c.Policy = c.Policy.Clone()
+	}
+	if err != nil {
+		err = fmt.Errorf("task %q: its policy: %w", c.Task.name, err)
+	}
+	return c, err
+}
+
+// asConsumer has no process phase to fill: a producer never enters it.
+func asConsumer(p policy.Producer) policy.Consumer {
+	p = p.Clone()
+	c := policy.DefaultConsumer()
+	c.Loop = p.Loop.Loop()
+	c.Fetch = policy.Fetch{Retry: p.Fetch.Retry, Batch: p.Batch, Empty: c.Fetch.Empty, Breaker: p.Fetch.Breaker, Extra: p.Fetch.Extra}
+	c.Transaction, c.Produce, c.Success, c.Exception, c.Shutdown = p.Transaction, p.Produce, p.Success, p.Exception, p.Shutdown
+	return c
+}
+
 func (c Config) check() error {
 	var faults []error
 	name := c.Task.name
 	fault := func(format string, a ...any) {
 		faults = append(faults, fmt.Errorf("task %q: "+format, append([]any{name}, a...)...))
 	}
-	if c.Task.process == nil {
-		fault("there is no task: make one with engine.Consume")
+	if c.Task.run == nil && c.Task.err == nil {
+		fault("there is no task: make one with engine.Consume or engine.Produce")
 	}
 	if c.Source == nil {
 		fault("it has no source")
@@ -155,17 +189,6 @@ func (c Config) check() error {
 		fault("it sends nothing (its Out is ergon.None), and routes %q are bound", bound)
 	case !c.Task.silent && !c.Task.many && len(c.Task.routes) == 0 && len(bound) != 1:
 		fault("it returns one value and needs exactly one route, and %d are bound: %q", len(bound), bound)
-	}
-	if err := c.Policy.Validate(); err != nil {
-		fault("its policy: %w", err)
-	}
-	for phase, b := range map[string]policy.Breaker{
-		"fetch": c.Policy.Fetch.Breaker, "process": c.Policy.Process.Breaker, "produce": c.Policy.Produce.Breaker,
-		"success": c.Policy.Success.Breaker, "exception": c.Policy.Exception.Breaker,
-	} {
-		if b.Enabled() {
-			fault("%s.breaker: circuit breakers are not supported by this version: remove it", phase)
-		}
 	}
 	return errors.Join(faults...)
 }

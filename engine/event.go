@@ -84,6 +84,14 @@ type Finished struct {
 	Duration    time.Duration // since the first attempt began, 0 if none did
 }
 
+// BreakerChanged says that a phase's circuit breaker opened, and nothing new is
+// fetched until it lets a trial through, or that it closed.
+type BreakerChanged struct {
+	Task  string
+	Phase ergon.Phase
+	Open  bool
+}
+
 // Stopping says that the stop began and how many transactions are held.
 type Stopping struct {
 	Task string
@@ -97,6 +105,7 @@ type Ended struct {
 	Err    error
 }
 
+func (BreakerChanged) event() {}
 func (Fetched) event()        {}
 func (FetchFailed) event()    {}
 func (Started) event()        {}

@@ -3,6 +3,7 @@ package engine
 import (
 	"context"
 	"errors"
+	"hash/fnv"
 	"math/rand/v2"
 	"sync"
 	"sync/atomic"
@@ -89,7 +90,9 @@ type flight struct {
 	sinks      []ergon.Sink // one for each of outs
 	missing    atomic.Int32 // sends of this attempt without an answer
 	sendCtx    *attempt.Context
-	sentAt     time.Time // when this attempt's sends began
+	sentAt     time.Time // when this attempt of produce began
+	sending    bool      // a producer's attempt goes on in its sends
+	attemptBy  time.Time // the end of that attempt, zero for none
 	sent       bool      // something was handed to a sink
 	confirmed  int
 	attempts   int // of the phase that decided the outcome
@@ -137,6 +140,9 @@ func (f *flight) begin() {
 	}
 	f.n = max(f.info.Attempt, 1)
 	f.step = stepProcess
+	if f.e.task.producer {
+		f.step = stepProduce
+	}
 }
 
 // queue hands the flight to the workers for a step.
@@ -155,7 +161,12 @@ func (f *flight) advance() {
 		f.begin()
 		f.e.begun(f)
 	}
-	f.attemptDone(f.attempt())
+	err := f.attempt()
+	if f.step == stepProduce && err == nil {
+		f.produced()
+		return
+	}
+	f.attemptDone(err)
 }
 
 // attemptDone takes an attempt's result to the retry that waits for it. After a
@@ -181,7 +192,7 @@ func (f *flight) retry(err error) {
 	e, p := f.e, f.e.phases[f.step]
 	var parent context.Context = e.work
 	deadline := f.deadline
-	if f.step == stepProduce {
+	if f.step == stepProduce && !e.task.producer {
 		parent = e.publishing
 	}
 	if f.step == stepException || f.sent && f.step == stepProduce {
@@ -195,12 +206,12 @@ func (f *flight) retry(err error) {
 	f.base = ctx
 	out := p.Retry(ctx, &resilience.Run{
 		First:  f.n,
-		Random: rand.Float64,
+		Random: f.random().Float64,
 		Attempt: func(_ context.Context, n int) error {
 			f.n = n
 			reply := make(chan error, 1)
 			f.reply = reply
-			if f.step == stepProduce {
+			if f.step == stepProduce && !e.task.producer {
 				f.sendAll()
 			} else {
 				e.runq.push(f)
@@ -232,6 +243,15 @@ func (f *flight) retry(err error) {
 	default:
 		f.ended(endFailed, 0, out.Err)
 	}
+}
+
+// random spreads this phase's delays. It is seeded by the transaction: the same
+// failures wait the same times again, and transactions that failed together
+// spread all the same (R108).
+func (f *flight) random() *rand.Rand {
+	h := fnv.New64a()
+	_, _ = h.Write([]byte(f.id.source + "\x00" + f.id.id)) // never fails
+	return rand.New(rand.NewPCG(h.Sum64(), uint64(f.step)))
 }
 
 // register makes ctx the one that a lost lease cancels. It refuses once the

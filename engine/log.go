@@ -54,6 +54,11 @@ func describe(ev Event) (slog.Level, string) {
 		case Succeeded, Deferred, Released, Lost, Merged:
 			return slog.LevelDebug, "transaction " + string(ev.Outcome)
 		}
+	case BreakerChanged:
+		if ev.Open {
+			return slog.LevelWarn, "circuit breaker opened: nothing new is fetched"
+		}
+		return slog.LevelInfo, "circuit breaker closed"
 	case Stopping:
 		return slog.LevelInfo, "stopping: finishing what runs"
 	case Ended:
@@ -95,6 +100,8 @@ func attributes(ev Event) []slog.Attr {
 			attrs = append(attrs, slog.String("handler_error", ev.HandlerErr.Error()))
 		}
 		return attrs
+	case BreakerChanged:
+		return []slog.Attr{slog.String("task", ev.Task), slog.String("phase", string(ev.Phase))}
 	case Stopping:
 		return []slog.Attr{slog.String("task", ev.Task), slog.Int("held", ev.Held)}
 	case Ended:

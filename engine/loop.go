@@ -30,6 +30,10 @@ func (e *Engine) take(ctx context.Context) error {
 			e.wait(ctx, e.wake, 0)
 			continue
 		}
+		if d := e.open(); d > 0 {
+			e.wait(ctx, nil, d) // what is fetched now would only wait for the breaker
+			continue
+		}
 		before := e.held.Load()
 		deliveries, err := e.fetch(ctx, room)
 		switch {
@@ -54,6 +58,15 @@ func (e *Engine) take(ctx context.Context) error {
 		e.waitEmpty(ctx, e.policy.Fetch.Empty.Delay(empties))
 		empties++
 	}
+}
+
+// open is how long a circuit breaker keeps transactions from getting through.
+func (e *Engine) open() time.Duration {
+	longest := time.Duration(0)
+	for _, p := range e.phases[stepProcess:] {
+		longest = max(longest, p.Open())
+	}
+	return longest
 }
 
 // refillWait is how long a slot may stay idle for a fetch that brings more.
@@ -126,6 +139,10 @@ func (e *Engine) fetch(ctx context.Context, room int) ([]ergon.Delivery, error) 
 	var deliveries []ergon.Delivery
 	var drained bool
 	once := func(ctx context.Context) (err error) {
+		if e.fetchPhase.Enter(ctx) != nil {
+			return nil // ctx ended
+		}
+		defer func() { e.fetchPhase.Leave(err) }()
 		defer ergon.Recover(&err)
 		fetching := ctx
 		if d := e.fetchPhase.Timeout(); d > 0 {

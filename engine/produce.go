@@ -10,6 +10,7 @@ import (
 	"github.com/ergon-framework/ergon"
 	"github.com/ergon-framework/ergon/internal/attempt"
 	"github.com/ergon-framework/ergon/internal/identity"
+	"github.com/ergon-framework/ergon/internal/resilience"
 )
 
 // sendGrace is how long after an attempt's deadline a sink may still answer. It
@@ -52,11 +53,31 @@ func (f *flight) produce() {
 	f.sendAll()
 }
 
+// produced goes on with a producer's attempt whose code has returned: its sends
+// are the rest of it. What an earlier attempt returned is void.
+func (f *flight) produced() {
+	f.mu.Lock()
+	f.sends, f.confirmed = nil, 0
+	f.mu.Unlock()
+	err := f.address()
+	if err == nil && len(f.outs) > 0 {
+		f.sendAll()
+		return
+	}
+	if err != nil {
+		err = &ergon.Error{Category: ergon.CategoryBusiness, Err: err}
+	}
+	f.e.phases[stepProduce].Leave(err)
+	f.e.attemptEnded(f, time.Since(f.sentAt), err)
+	f.attemptDone(err)
+}
+
 // address gives each output its identity and its sink.
 func (f *flight) address() error {
 	e := f.e
 	outs, err := e.task.encode(f.result)
 	if err != nil || len(outs) == 0 {
+		f.outs = nil
 		return err
 	}
 	f.outs = make([]ergon.Raw, len(outs))
@@ -129,9 +150,12 @@ func outputK(o output, route string, seen map[string]int) (string, error) {
 // budget.
 func (f *flight) sendAll() {
 	e := f.e
-	if err := f.enterProduce(); err != nil {
-		f.attemptDone(err)
-		return
+	if !f.sending {
+		if err := f.enterProduce(); err != nil {
+			f.attemptDone(err)
+			return
+		}
+		f.sentAt = time.Now()
 	}
 	first := f.sends == nil
 	sends := f.sends
@@ -152,10 +176,12 @@ func (f *flight) sendAll() {
 		sends = open
 	}
 	f.sent = true
-	now := time.Now()
-	var deadline, by time.Time
-	if d := e.phases[stepProduce].Timeout(); d > 0 {
-		deadline = now.Add(d)
+	deadline := f.attemptBy
+	if d := e.phases[stepProduce].Timeout(); d > 0 && !f.sending {
+		deadline = f.sentAt.Add(d)
+	}
+	var by time.Time
+	if !deadline.IsZero() {
 		by = deadline.Add(sendGrace)
 	}
 	exec := &attempted{}
@@ -165,7 +191,7 @@ func (f *flight) sendAll() {
 	x.Delivery, x.Connector, x.Deadline, x.At = f.info.Deliveries, e.connector, deadline, f.at
 	ctx := &exec.ctx
 	ctx.Init(e.publishing, deadline, errAttemptTimeout, x)
-	f.sendCtx, f.sentAt = ctx, now
+	f.sendCtx = ctx
 	f.missing.Store(int32(len(sends)))
 	f.mu.Lock()
 	f.sends, f.sendBy = sends, by
@@ -195,7 +221,7 @@ func (f *flight) enterProduce() error {
 	}
 	err := p.Enter(wait)
 	if err == nil && wait.Err() != nil { // both came true at once
-		p.Leave()
+		p.Leave(resilience.ErrNotRun)
 		err = wait.Err()
 	}
 	if err != nil {
@@ -206,7 +232,6 @@ func (f *flight) enterProduce() error {
 
 // answered runs once per attempt, when its last answer came.
 func (f *flight) answered() {
-	f.e.phases[stepProduce].Leave()
 	f.mu.Lock()
 	f.sendBy = time.Time{}
 	sends := f.sends
@@ -221,6 +246,7 @@ func (f *flight) answered() {
 			err = e // one that will never be taken decides over one that may be
 		}
 	}
+	f.e.phases[stepProduce].Leave(err)
 	f.e.attemptEnded(f, time.Since(f.sentAt), err)
 	f.attemptDone(err)
 }

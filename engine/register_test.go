@@ -107,8 +107,6 @@ func TestNewFindsFaults(t *testing.T) {
 	source := memory.NewQueue(memory.QueueOptions{}).Source()
 	sink := memory.NewSink(memory.SinkOptions{})
 	good := policy.DefaultConsumer()
-	breaker := good
-	breaker.Process.Breaker.Failures = 3
 	bad := good
 	bad.Process.Retry.MaxAttempts = 0
 	value, many := engine.Consume("score", scorer{}), engine.Consume("split", splitter{}, engine.Routes("a", "b"))
@@ -126,7 +124,6 @@ func TestNewFindsFaults(t *testing.T) {
 		"undeclared route":       {engine.Config{Task: many, Source: source, Policy: good, Sinks: sinks{"a": sink, "b": sink, "c": sink}}, []string{`route "c" is bound and the task does not have it`}},
 		"sink of a silent task":  {engine.Config{Task: engine.Consume("audit", silent{}), Source: source, Policy: good, Sinks: sinks{"a": sink}}, []string{"it sends nothing"}},
 		"invalid policy":         {engine.Config{Task: value, Source: source, Policy: bad, Sinks: sinks{"out": sink}}, []string{"process.retry.max_attempts"}},
-		"breaker":                {engine.Config{Task: value, Source: source, Policy: breaker, Sinks: sinks{"out": sink}}, []string{"process.breaker"}},
 		"all faults are in it":   {engine.Config{Task: many, Policy: bad}, []string{"no source", `"a" is not bound`, `"b" is not bound`, "max_attempts"}},
 		"value with a wrong one": {engine.Config{Task: engine.Consume("score", scorer{}, engine.Routes("scored")), Source: source, Policy: good, Sinks: sinks{"out": sink}}, []string{`route "scored" is not bound`}},
 	} {

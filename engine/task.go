@@ -14,7 +14,7 @@ import (
 
 // Task is a task as the engine runs it: its types are erased once, at
 // registration, so the engine has neither type parameters nor reflection on a
-// transaction's path. It is immutable; make one with Consume.
+// transaction's path. It is immutable; make one with Consume or Produce.
 type Task struct {
 	name    string
 	err     error
@@ -22,8 +22,12 @@ type Task struct {
 	routes  []string
 	many    bool // Out is ergon.Outputs
 	silent  bool // Out is ergon.None
+	// producer: its code runs in the produce phase, and an attempt is that code
+	// and the sends of what it returned.
+	producer bool
+	codec    ergon.Codec // that encodes
 
-	process   func(ctx context.Context, tx ergon.Raw) (any, error)
+	run       func(ctx context.Context, tx ergon.Raw) (any, error)
 	success   func(ctx context.Context, tx ergon.Raw, result any) error
 	exception func(ctx context.Context, tx ergon.Raw, exc *ergon.Error) error
 	encode    func(result any) ([]output, error)
@@ -76,10 +80,30 @@ func Codecs(codecs ...ergon.Codec) TaskOption {
 // names and metric labels.
 var taskName = regexp.MustCompile(`^[a-z0-9][a-z0-9_-]{0,63}$`)
 
+// Producer reports whether the task was registered with Produce.
+func (t Task) Producer() bool { return t.producer }
+
 // Consume registers a consumer under a name of lower-case letters, digits, "-"
 // and "_". In and Out are inferred. What is wrong with the task is kept in
 // Task.Err, so that all faults of a program are reported together.
 func Consume[In, Out any](name string, task ergon.Consumer[In, Out], opts ...TaskOption) Task {
+	return register(name, task, func(ctx context.Context, tx ergon.Transaction[In]) (Out, error) {
+		return task.Process(ctx, tx)
+	}, opts)
+}
+
+// Produce registers a producer, as Consume does a consumer. It has no process
+// phase: an attempt of produce is its code and the sends of what it returned,
+// and a retry runs both again.
+func Produce[In, Out any](name string, task ergon.Producer[In, Out], opts ...TaskOption) Task {
+	t := register(name, task, func(ctx context.Context, tx ergon.Transaction[In]) (Out, error) {
+		return task.Produce(ctx, tx)
+	}, opts)
+	t.producer = true
+	return t
+}
+
+func register[In, Out any](name string, task any, run func(context.Context, ergon.Transaction[In]) (Out, error), opts []TaskOption) Task {
 	r := registration{codecs: []ergon.Codec{ergon.JSON}}
 	for _, opt := range opts {
 		opt(&r)
@@ -96,12 +120,12 @@ func Consume[In, Out any](name string, task ergon.Consumer[In, Out], opts ...Tas
 		return t
 	}
 	decode := decoder[In](r.codecs)
-	t.process = func(ctx context.Context, raw ergon.Raw) (any, error) {
+	t.run = func(ctx context.Context, raw ergon.Raw) (any, error) {
 		tx, err := decode(raw)
 		if err != nil {
 			return nil, err
 		}
-		return task.Process(ctx, tx)
+		return run(ctx, tx)
 	}
 	if h, ok := task.(ergon.SuccessHandler[In, Out]); ok {
 		t.success = func(ctx context.Context, raw ergon.Raw, result any) error {
@@ -125,7 +149,8 @@ func Consume[In, Out any](name string, task ergon.Consumer[In, Out], opts ...Tas
 			return h.HandleException(ctx, tx, exc)
 		}
 	}
-	t.encode = encoder(r.codecs[0], t.many, t.silent)
+	t.codec = r.codecs[0]
+	t.encode = encoder(t.codec, t.many, t.silent)
 	return t
 }
 

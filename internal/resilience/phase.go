@@ -2,12 +2,13 @@
 //
 // The composition, outermost first, is
 //
-//	retry ( rate limit ( bulkhead ( timeout ( attempt ))))
+//	retry ( rate limit ( bulkhead ( breaker ( timeout ( attempt )))))
 //
 // Retry is outermost, so that a permit and the clock of the timeout belong to
 // one attempt and neither is held through a backoff. The limits stand outside
 // the timeout: waiting for one's turn spends no attempt and no attempt time; it
-// is bounded by the transaction's own timeout. The timeout is the deadline of
+// is bounded by the transaction's own timeout. The breaker is the last to be
+// asked, for each attempt that it lets through must be reported to it. The timeout is the deadline of
 // the attempt's context and not failsafe's policy, because that one hides the
 // deadline from the code that runs and reads as Canceled.
 //
@@ -18,10 +19,12 @@ package resilience
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"github.com/failsafe-go/failsafe-go"
 	"github.com/failsafe-go/failsafe-go/bulkhead"
+	"github.com/failsafe-go/failsafe-go/circuitbreaker"
 	"github.com/failsafe-go/failsafe-go/ratelimiter"
 	"github.com/failsafe-go/failsafe-go/retrypolicy"
 
@@ -36,10 +39,20 @@ type Phase struct {
 	executor failsafe.Executor[*Run]
 	bulkhead bulkhead.Bulkhead[any]
 	limiter  ratelimiter.RateLimiter[any]
+	breaker  circuitbreaker.CircuitBreaker[any]
 }
 
-// Compile builds a phase from a policy that was validated.
-func Compile(p policy.Phase) *Phase {
+// trialWait is how often an attempt that waits for a breaker's trials looks
+// again: the end of a trial wakes nobody.
+const trialWait = 20 * time.Millisecond
+
+// ErrNotRun, given to Leave, says that the attempt was not made after all.
+var ErrNotRun = errors.New("not run")
+
+// Compile builds a phase from a policy that was validated. opened, if not nil, is
+// told when the phase's breaker opens (true) and closes (false); it must not
+// block.
+func Compile(p policy.Phase, opened func(bool)) *Phase {
 	c := &Phase{policy: p}
 	c.executor = failsafe.With[*Run](retrypolicy.NewBuilder[*Run]().
 		WithMaxAttempts(p.Retry.MaxAttempts).
@@ -59,6 +72,17 @@ func Compile(p policy.Phase) *Phase {
 			c.limiter = ratelimiter.NewSmooth[any](uint(r.Limit), r.Per.D())
 		}
 	}
+	if b := p.Breaker; b.Enabled() {
+		builder := circuitbreaker.NewBuilder[any]().
+			WithFailureThresholdRatio(uint(b.Failures), uint(b.Window())).
+			WithSuccessThreshold(uint(max(b.Successes, 1))).
+			WithDelay(b.Delay.D())
+		if opened != nil {
+			builder.OnOpen(func(circuitbreaker.StateChangedEvent) { opened(true) })
+			builder.OnClose(func(circuitbreaker.StateChangedEvent) { opened(false) })
+		}
+		c.breaker = builder.Build()
+	}
 	return c
 }
 
@@ -69,7 +93,15 @@ func (p *Phase) MaxAttempts() int { return p.policy.Retry.MaxAttempts }
 func (p *Phase) Timeout() time.Duration { return p.policy.Retry.Timeout.D() }
 
 // Limited reports whether Enter may have to wait at all.
-func (p *Phase) Limited() bool { return p.limiter != nil || p.bulkhead != nil }
+func (p *Phase) Limited() bool { return p.limiter != nil || p.bulkhead != nil || p.breaker != nil }
+
+// Open is how long the phase's breaker lets nothing through, 0 if it does.
+func (p *Phase) Open() time.Duration {
+	if p.breaker == nil || !p.breaker.IsOpen() {
+		return 0
+	}
+	return p.breaker.RemainingDelay()
+}
 
 // Enter waits for the phase's limits until ctx ends. Each nil is followed by one
 // Leave.
@@ -80,15 +112,53 @@ func (p *Phase) Enter(ctx context.Context) error {
 		}
 	}
 	if p.bulkhead != nil {
-		return p.bulkhead.AcquirePermit(ctx)
+		if err := p.bulkhead.AcquirePermit(ctx); err != nil {
+			return err
+		}
+	}
+	if p.breaker != nil {
+		if err := p.pass(ctx); err != nil {
+			if p.bulkhead != nil {
+				p.bulkhead.ReleasePermit()
+			}
+			return err
+		}
 	}
 	return nil
 }
 
-// Leave gives back what Enter took.
-func (p *Phase) Leave() {
+// pass waits until the breaker lets an attempt through. An open breaker fails
+// nobody: it would spend the attempts of a whole backlog on a dependency that is
+// known to be down.
+func (p *Phase) pass(ctx context.Context) error {
+	for !p.breaker.TryAcquirePermit() {
+		timer := time.NewTimer(max(p.breaker.RemainingDelay(), trialWait))
+		select {
+		case <-timer.C:
+		case <-ctx.Done():
+			timer.Stop()
+			return ctx.Err()
+		}
+	}
+	return nil
+}
+
+// Leave gives back what Enter took, and tells the breaker how the attempt ended.
+// A BUSINESS failure is none of the dependency's.
+func (p *Phase) Leave(err error) {
 	if p.bulkhead != nil {
 		p.bulkhead.ReleasePermit()
+	}
+	switch {
+	case p.breaker == nil:
+	case errors.Is(err, ErrNotRun):
+		if p.breaker.IsHalfOpen() {
+			p.breaker.RecordFailure() // a trial that was not made proves nothing: wait for another
+		}
+	case err != nil && ergon.CategoryOf(err).Retryable():
+		p.breaker.RecordFailure()
+	default:
+		p.breaker.RecordSuccess()
 	}
 }
 

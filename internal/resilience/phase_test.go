@@ -46,7 +46,7 @@ func direct(t *testing.T, retry policy.Retry, s script, random func() float64) (
 	if out.err = attempt(1); out.err == nil {
 		return out
 	}
-	end := resilience.Compile(policy.Phase{Retry: retry}).Retry(t.Context(), &resilience.Run{
+	end := resilience.Compile(policy.Phase{Retry: retry}, nil).Retry(t.Context(), &resilience.Run{
 		First:   1,
 		Random:  random,
 		Attempt: func(_ context.Context, n int) error { return attempt(n) },
@@ -165,7 +165,7 @@ func TestRetryFromALaterAttempt(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		began := time.Now()
 		var at []time.Duration
-		p := resilience.Compile(policy.Phase{Retry: policy.Retry{MaxAttempts: 5, Backoff: policy.Duration(time.Second), BackoffMultiplier: 2}})
+		p := resilience.Compile(policy.Phase{Retry: policy.Retry{MaxAttempts: 5, Backoff: policy.Duration(time.Second), BackoffMultiplier: 2}}, nil)
 		bad := errors.New("x")
 		out := p.Retry(t.Context(), &resilience.Run{First: 3, Attempt: func(_ context.Context, n int) error {
 			require.Equal(t, 4+len(at), n)
@@ -186,7 +186,7 @@ func withDelay(out resilience.Outcome, d time.Duration) resilience.Outcome {
 func TestDeferEndsTheRun(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		began := time.Now()
-		p := resilience.Compile(policy.Phase{Retry: policy.Retry{MaxAttempts: 9, Backoff: policy.Duration(time.Second), BackoffMultiplier: 2}})
+		p := resilience.Compile(policy.Phase{Retry: policy.Retry{MaxAttempts: 9, Backoff: policy.Duration(time.Second), BackoffMultiplier: 2}}, nil)
 		bad := errors.New("x")
 		scheduled := 0
 		out := p.Retry(t.Context(), &resilience.Run{
@@ -203,7 +203,7 @@ func TestDeferEndsTheRun(t *testing.T) {
 // A context that ends cuts the run: in a delay, during an attempt, or before it
 // began. An attempt's success stands all the same, and so does a final failure.
 func TestContextCutsTheRun(t *testing.T) {
-	p := resilience.Compile(policy.Phase{Retry: policy.Retry{MaxAttempts: 5, Backoff: policy.Duration(time.Second), BackoffMultiplier: 1}})
+	p := resilience.Compile(policy.Phase{Retry: policy.Retry{MaxAttempts: 5, Backoff: policy.Duration(time.Second), BackoffMultiplier: 1}}, nil)
 	bad, final := errors.New("x"), ergon.Business("no")
 	for name, c := range map[string]struct {
 		after   time.Duration // when the context ends
@@ -234,33 +234,33 @@ func TestContextCutsTheRun(t *testing.T) {
 // The limits wait, and are given back.
 func TestLimitsWait(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		p := resilience.Compile(policy.Phase{Bulkhead: policy.Bulkhead{MaxConcurrency: 1}, Retry: policy.Retry{MaxAttempts: 1}})
+		p := resilience.Compile(policy.Phase{Bulkhead: policy.Bulkhead{MaxConcurrency: 1}, Retry: policy.Retry{MaxAttempts: 1}}, nil)
 		require.True(t, p.Limited())
 		require.NoError(t, p.Enter(t.Context()))
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
 		require.ErrorIs(t, p.Enter(ctx), context.DeadlineExceeded)
-		p.Leave()
+		p.Leave(nil)
 		require.NoError(t, p.Enter(t.Context()))
-		p.Leave()
+		p.Leave(nil)
 
 		began := time.Now()
-		p = resilience.Compile(policy.Phase{RateLimit: policy.RateLimit{Limit: 2, Per: policy.Duration(time.Second)}, Retry: policy.Retry{MaxAttempts: 1}})
+		p = resilience.Compile(policy.Phase{RateLimit: policy.RateLimit{Limit: 2, Per: policy.Duration(time.Second)}, Retry: policy.Retry{MaxAttempts: 1}}, nil)
 		for range 5 {
 			require.NoError(t, p.Enter(t.Context()))
-			p.Leave()
+			p.Leave(nil)
 		}
 		require.Equal(t, 2*time.Second, time.Since(began))
-		p = resilience.Compile(policy.Phase{RateLimit: policy.RateLimit{Limit: 2, Per: policy.Duration(time.Second), Burst: true}, Retry: policy.Retry{MaxAttempts: 1}})
+		p = resilience.Compile(policy.Phase{RateLimit: policy.RateLimit{Limit: 2, Per: policy.Duration(time.Second), Burst: true}, Retry: policy.Retry{MaxAttempts: 1}}, nil)
 		for range 4 {
 			require.NoError(t, p.Enter(t.Context()))
 		}
 		require.LessOrEqual(t, time.Since(began), 3*time.Second)
 
-		p = resilience.Compile(policy.Phase{Retry: policy.Retry{MaxAttempts: 1, Timeout: policy.Duration(time.Second)}})
+		p = resilience.Compile(policy.Phase{Retry: policy.Retry{MaxAttempts: 1, Timeout: policy.Duration(time.Second)}}, nil)
 		require.False(t, p.Limited())
 		require.NoError(t, p.Enter(t.Context()))
-		p.Leave()
+		p.Leave(nil)
 		require.Equal(t, 1, p.MaxAttempts())
 		require.Equal(t, time.Second, p.Timeout())
 	})

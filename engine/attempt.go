@@ -15,13 +15,17 @@ import (
 type attempted struct {
 	ctx  attempt.Context
 	exec ergon.Execution
+	call codeCall
 }
 
 // attempt runs the user code of the flight's step once, under its limits and
 // its deadline. It returns what the code returned, TIMEOUT once a deadline
 // passed while it ran whatever it returned, or SYSTEM with the stack when it
 // panicked.
-func (f *flight) attempt() error {
+//
+// It returns errStranded, and has touched nothing since, when the flight was
+// declared stuck while the code ran: somebody else has it by then.
+func (f *flight) attempt(w *worker) error {
 	e, p := f.e, f.e.phases[f.step]
 	deadline := f.deadline
 	if f.step == stepException {
@@ -31,8 +35,7 @@ func (f *flight) attempt() error {
 	if f.base != nil {
 		parent = f.base
 	}
-	ran := resilience.ErrNotRun
-	f.sending = false
+	ran, goesOn := resilience.ErrNotRun, false
 	if p.Limited() {
 		wait := attempt.New(parent, deadline, errTransactionTimeout, nil)
 		err := p.Enter(wait)
@@ -42,7 +45,7 @@ func (f *flight) attempt() error {
 			return f.timeout(cause, err)
 		}
 		defer func() {
-			if !f.sending {
+			if !goesOn {
 				p.Leave(ran) // otherwise answered does
 			}
 		}()
@@ -64,23 +67,33 @@ func (f *flight) attempt() error {
 	x.Delivery, x.Connector, x.Deadline, x.At = f.info.Deliveries, e.connector, deadline, f.at
 	a.ctx.Init(parent, deadline, expired, x)
 
-	if f.base == nil { // a retry has registered its own, which is this one's parent
-		if !f.register(&a.ctx) {
-			return ergon.ErrLeaseLost
-		}
-		defer f.unregister()
+	// Read before the call is open to being given up: from then on another
+	// goroutine may advance the flight.
+	step, result, exc := f.step, f.result, f.err
+	a.call.on = w.goroutine
+	a.call.registered = f.base == nil // a retry has registered its own context, which is this one's parent
+	if !f.enter(a, deadline) {
+		return ergon.ErrLeaseLost
 	}
-	err := f.call(&a.ctx)
-	f.inCall = false
+	w.in = &a.call
+	result, err := f.call(&a.ctx, step, result, exc)
+	w.in = nil
 	ended := time.Now()
-	if a.ctx.Expired(ended) {
+	late := a.ctx.Expired(ended)
+	a.ctx.Finish()
+	if ran = err; late {
+		ran = expired
+	}
+	if !f.left(&a.call) {
+		return errStranded
+	}
+	f.result = result
+	if late {
 		err = f.timeout(expired, err)
 	}
-	a.ctx.Finish()
-	ran = err
-	f.attemptBy, f.sentAt = time.Time{}, began
 	if f.step == stepProduce && err == nil {
-		f.sending, f.attemptBy = true, a.exec.Deadline // its sends are part of the attempt, and end it
+		goesOn = true
+		f.sending, f.sentAt, f.attemptBy = true, began, deadline // its sends are part of the attempt, and end it
 		return nil
 	}
 	e.attemptEnded(f, ended.Sub(began), err)
@@ -101,19 +114,19 @@ func (f *flight) outlived(parent context.Context, deadline, now time.Time) error
 
 // call is the border to user code: no panic crosses it. What does is
 // runtime.Goexit, which a test's FailNow calls; the worker's replacement finds
-// inCall set and goes on with an error.
-func (f *flight) call(ctx context.Context) (err error) {
-	f.inCall = true
+// its call open and goes on with an error. The result is returned and not stored:
+// code that was given up must not write to the flight.
+func (f *flight) call(ctx context.Context, step step, result any, exc *ergon.Error) (_ any, err error) {
 	defer ergon.Recover(&err)
-	switch f.step {
+	switch step {
 	case stepProcess, stepProduce:
-		f.result, err = f.e.task.run(ctx, f.raw)
+		result, err = f.e.task.run(ctx, f.raw)
 	case stepSuccess:
-		err = f.e.task.success(ctx, f.raw, f.result)
+		err = f.e.task.success(ctx, f.raw, result)
 	case stepException:
-		err = f.e.task.exception(ctx, f.raw, f.err)
+		err = f.e.task.exception(ctx, f.raw, exc)
 	}
-	return err
+	return result, err
 }
 
 // timeout says whose time is over. err is what the code returned; it is kept

@@ -70,6 +70,8 @@ type Engine struct {
 	// A lease came that is shorter than those before.
 	shorter chan struct{}
 
+	stranded atomic.Int64 // workers whose code was given up and has not returned
+	breakOff func(error)  // ends fetching with an error
 	admitted atomic.Int64 // deliveries that count against the limit
 	shortest atomic.Int64 // lease seen, in nanoseconds; 0 for none
 	stopping atomic.Bool
@@ -123,7 +125,7 @@ func New(c Config) (*Engine, error) {
 		Backoff: policy.Duration(100 * time.Millisecond), BackoffCap: policy.Duration(5 * time.Second),
 	}
 	e.guard.m = make(map[txKey]*flight)
-	e.runq.most = p.Loop.Concurrency
+	e.runq.most, e.runq.slots = p.Loop.Concurrency, p.Loop.Concurrency
 	e.runq.start = func() { e.pool.Go(func() { e.worker(true) }) }
 	e.runq.freed = e.signal
 	return e, nil
@@ -212,22 +214,23 @@ func (e *Engine) signal() {
 // takes the place of another.
 func (e *Engine) worker(fresh bool) {
 	var f *flight
+	w := newWorker()
 	defer func() {
-		if f != nil && f.inCall {
+		if f != nil && w.in != nil {
 			// User code ended this goroutine. Without another one the transaction
 			// would stay for ever, and a user's test hang instead of fail.
 			e.pool.Go(func() {
-				f.inCall = false
-				f.attemptDone(errGoexit)
+				if f.left(w.in) {
+					f.attemptDone(errGoexit)
+				}
 				e.worker(false)
 			})
 		}
 	}()
-	parked := make(chan struct{}, 1)
 	for ; ; fresh = false {
-		if f = e.runq.next(parked, fresh); f == nil {
+		if f = e.runq.next(w.parked, fresh); f == nil {
 			return
 		}
-		f.advance()
+		f.advance(w)
 	}
 }

@@ -73,6 +73,19 @@ type LeaseLost struct {
 	Transaction ergon.Raw
 }
 
+// Stuck says that an attempt ignored its cancelled context for After: its
+// transaction ends TIMEOUT, its result counts for nothing, and its slot was given
+// to another worker if Replaced. Stack is its goroutine's.
+type Stuck struct {
+	Task        string
+	Transaction ergon.Raw
+	Phase       ergon.Phase
+	Attempt     int
+	After       time.Duration
+	Replaced    bool
+	Stack       string
+}
+
 // Finished says that the engine is done with a delivery. Err is why, for Dead.
 type Finished struct {
 	Task        string
@@ -113,6 +126,7 @@ func (AttemptEnded) event()   {}
 func (RetryScheduled) event() {}
 func (SettleFailed) event()   {}
 func (LeaseLost) event()      {}
+func (Stuck) event()          {}
 func (Finished) event()       {}
 func (Stopping) event()       {}
 func (Ended) event()          {}

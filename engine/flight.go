@@ -75,10 +75,12 @@ type flight struct {
 	cancel   func(error)    // ends what runs or waits now
 	sends    []send         // of the running attempt of produce
 	sendBy   time.Time      // when those are given up, zero for never
+	calling  *codeCall      // user code that has the flight
+	stuck    int            // calls that were given up and have not returned
+	over     bool           // the flight has ended
 
 	step     step
 	n        int              // number of the step's attempt, 1 for the first
-	inCall   bool             // user code has not returned
 	reply    chan error       // takes the attempt's result when a retry waits for it
 	base     *attempt.Context // of the retry, the attempts' parent; nil for the first attempt
 	began    time.Time        // when the first attempt began
@@ -152,7 +154,7 @@ func (f *flight) queue(s step) {
 }
 
 // advance runs the attempt that the flight was queued for. A worker calls it.
-func (f *flight) advance() {
+func (f *flight) advance(w *worker) {
 	if f.step == stepStart {
 		if f.isLost() {
 			f.finish(Lost)
@@ -161,12 +163,14 @@ func (f *flight) advance() {
 		f.begin()
 		f.e.begun(f)
 	}
-	err := f.attempt()
-	if f.step == stepProduce && err == nil {
+	switch err := f.attempt(w); {
+	case err == errStranded:
+		// The flight is somebody else's.
+	case err == nil && f.step == stepProduce:
 		f.produced()
-		return
+	default:
+		f.attemptDone(err)
 	}
-	f.attemptDone(err)
 }
 
 // attemptDone takes an attempt's result to the retry that waits for it. After a

@@ -45,6 +45,8 @@ func describe(ev Event) (slog.Level, string) {
 		return slog.LevelWarn, "settlement failed: trying again; the transaction is kept"
 	case LeaseLost:
 		return slog.LevelWarn, "lease lost: another delivery has the transaction"
+	case Stuck:
+		return slog.LevelError, "task is stuck: it ignores its cancelled context"
 	case Finished:
 		switch ev.Outcome {
 		case Dead:
@@ -90,6 +92,9 @@ func attributes(ev Event) []slog.Attr {
 			slog.Int("attempt", ev.Attempt), slog.Duration("delay", ev.Delay))
 	case LeaseLost:
 		return of(ev.Task, ev.Transaction)
+	case Stuck:
+		return append(of(ev.Task, ev.Transaction), slog.String("phase", string(ev.Phase)), slog.Int("attempt", ev.Attempt),
+			slog.Duration("after", ev.After), slog.Bool("slot_replaced", ev.Replaced), slog.String("stack", ev.Stack))
 	case Finished:
 		attrs := append(of(ev.Task, ev.Transaction), slog.String("outcome", string(ev.Outcome)),
 			slog.Int("outputs", ev.Outputs), slog.Duration("took", ev.Duration))

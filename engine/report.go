@@ -22,6 +22,7 @@ type Report struct {
 	Abandoned int64         `json:"abandoned"` // not settled; they come back when their lease ends
 	Outputs   int64         `json:"outputs"`   // confirmed by their sinks
 	Retries   int64         `json:"retries"`
+	Stuck     int64         `json:"stuck"` // attempts that ignored their cancelled context
 	Duration  time.Duration `json:"duration"`
 }
 
@@ -43,12 +44,12 @@ func (e *Engine) Snapshot() Snapshot {
 // stats are the engine's counters: plain atomics, whoever exports them reads
 // snapshots.
 type stats struct {
-	fetches, empties, fetched, started, outputs, retries atomic.Int64
-	leasesLost, settleFailures                           atomic.Int64
-	succeeded, dead, deferred, released, lost            atomic.Int64
-	merged, abandoned                                    atomic.Int64
-	duration                                             meter.Histogram
-	phase                                                [stepSettle]meter.Histogram
+	fetches, empties, fetched, started, outputs, retries, stuck atomic.Int64
+	leasesLost, settleFailures                                  atomic.Int64
+	succeeded, dead, deferred, released, lost                   atomic.Int64
+	merged, abandoned                                           atomic.Int64
+	duration                                                    meter.Histogram
+	phase                                                       [stepSettle]meter.Histogram
 }
 
 func (s *stats) outcome(o Outcome) {
@@ -77,6 +78,6 @@ func (e *Engine) report(d time.Duration, held int64) Report {
 		Succeeded: s.succeeded.Load(), Dead: s.dead.Load(), Deferred: s.deferred.Load(),
 		Released: s.released.Load(), Lost: s.lost.Load(), Merged: s.merged.Load(),
 		Abandoned: s.abandoned.Load() + held, Outputs: s.outputs.Load(),
-		Retries: s.retries.Load(), Duration: d,
+		Retries: s.retries.Load(), Stuck: s.stuck.Load(), Duration: d,
 	}
 }

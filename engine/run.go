@@ -32,8 +32,8 @@ func StopTime(p policy.Shutdown) time.Duration {
 // When ctx ends, fetching stops at once and what never started is given back;
 // what runs may finish within shutdown.grace, then it is cancelled and given
 // back uncounted. That is no error: the report says what became of everything.
-// An error is a fetch that failed for good, [ErrLoopTimeout], or a close that
-// failed.
+// An error is a fetch that failed for good, [ErrLoopTimeout], [ErrStuck], or a
+// close that failed.
 func (e *Engine) Run(ctx context.Context) (Report, error) {
 	if !e.ran.CompareAndSwap(false, true) {
 		return Report{}, fmt.Errorf("task %q: an engine runs once: make a new one", e.task.name)
@@ -44,18 +44,22 @@ func (e *Engine) Run(ctx context.Context) (Report, error) {
 	e.work, e.cancelWork = context.WithCancelCause(base)
 	e.publishing, e.cancelPublishing = context.WithCancelCause(base)
 	e.settling, e.cancelSettling = context.WithCancelCause(base)
+	taking, breakOff := context.WithCancelCause(ctx)
+	stopTaking := func() { breakOff(nil) }
+	e.breakOff = breakOff
+	if d := e.policy.Loop.Timeout.D(); d > 0 {
+		timed, stop := context.WithTimeoutCause(taking, d, ErrLoopTimeout)
+		defer stop()
+		taking = timed
+	}
 	sweeping, stopSweeping := context.WithCancel(base)
 	var sweeper sync.WaitGroup
 	sweeper.Go(func() { e.sweep(sweeping) })
 
-	taking, stopTaking := ctx, func() {}
-	if d := e.policy.Loop.Timeout.D(); d > 0 {
-		taking, stopTaking = context.WithTimeoutCause(ctx, d, ErrLoopTimeout)
-	}
 	err := e.take(taking)
 	e.stop(taking)
-	if errors.Is(context.Cause(taking), ErrLoopTimeout) {
-		err = errors.Join(ErrLoopTimeout, err)
+	if cause := context.Cause(taking); errors.Is(cause, ErrLoopTimeout) || errors.Is(cause, ErrStuck) {
+		err = errors.Join(cause, err)
 	}
 	stopTaking()
 
@@ -66,7 +70,7 @@ func (e *Engine) Run(ctx context.Context) (Report, error) {
 	stopSweeping()
 	sweeper.Wait()
 	e.runq.close()
-	if abandoned == 0 {
+	if abandoned == 0 && e.stranded.Load() == 0 {
 		// Every flight ended, so every goroutine is on its way out. One that was
 		// abandoned may never be: it is user code that ignores its context.
 		e.goes.Wait()

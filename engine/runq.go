@@ -19,6 +19,7 @@ type runq struct {
 	waking     bool            // a worker was woken and has not looked yet
 	workers    int             // started
 	most       int             // how many there may be
+	slots      int             // how many there may be while none is stuck
 	start      func()          // starts one worker
 	freed      func()          // told of each slot that became free; must not block
 	closed     bool
@@ -89,6 +90,12 @@ func (q *runq) next(parked chan struct{}, fresh bool) *flight {
 	} else {
 		q.running--
 		q.freed()
+		if q.workers > q.most { // its slot was given away while its code was stuck
+			q.workers--
+			q.wake()
+			q.mu.Unlock()
+			return nil
+		}
 	}
 	for q.head == nil {
 		if q.closed {
@@ -113,6 +120,31 @@ func (q *runq) next(parked chan struct{}, fresh bool) *flight {
 	q.wake()
 	q.mu.Unlock()
 	return f
+}
+
+// strand gives the slot of a worker whose code does not return to another. It
+// refuses once there are as many stuck workers as slots.
+func (q *runq) strand() bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.most >= 2*q.slots {
+		return false
+	}
+	q.most++
+	q.running--
+	q.freed()
+	q.wake()
+	return true
+}
+
+// unstrand takes the slot back for a worker whose code returned after all.
+func (q *runq) unstrand(replaced bool) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if replaced {
+		q.most--
+		q.running++
+	}
 }
 
 // load is how many flights are queued and running.

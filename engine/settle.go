@@ -229,13 +229,21 @@ func (f *flight) finish(outcome Outcome) {
 	e := f.e
 	f.mu.Lock()
 	f.extendAt = time.Time{}
-	f.taken = true
-	f.mu.Unlock()
+	f.taken, f.over = true, true
 	f.outcome = outcome
+	stuck := f.stuck > 0
+	f.mu.Unlock()
 	e.finished(f, outcome)
-	if next := e.guard.leave(f); next != nil {
-		e.waited(next, f, outcome)
+	if !stuck { // otherwise its code leaves when it returns
+		e.leaveGuard(f)
 	}
 	e.held.Add(-1)
 	e.signal()
+}
+
+// leaveGuard frees the ID for whoever waits for it.
+func (e *Engine) leaveGuard(f *flight) {
+	if next := e.guard.leave(f); next != nil {
+		e.waited(next, f, f.outcome)
+	}
 }

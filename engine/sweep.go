@@ -31,6 +31,7 @@ func (e *Engine) sweep(ctx context.Context) {
 			all = e.guard.all(all[:0])
 			for _, f := range all {
 				f.expire(now)
+				f.checkStuck(now)
 				f.extend(ctx, now)
 			}
 			clear(all)

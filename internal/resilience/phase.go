@@ -162,6 +162,13 @@ func (p *Phase) Leave(err error) {
 	}
 }
 
+// Final marks an error as one that no attempt follows, whatever its category.
+func Final(err error) error { return finalError{err} }
+
+type finalError struct{ error }
+
+func (f finalError) Unwrap() error { return f.error }
+
 // Run is one phase of one transaction that failed at its first attempt and goes
 // through the retry policy. It is used once.
 type Run struct {
@@ -224,6 +231,9 @@ func (p *Phase) Retry(ctx context.Context, run *Run, err error) Outcome {
 // reported is what is waited.
 func (r *Run) again(err error) bool {
 	retry := r.phase.policy.Retry
+	if _, final := errors.AsType[finalError](err); final {
+		return false
+	}
 	if !ergon.CategoryOf(err).Retryable() || r.n >= retry.MaxAttempts {
 		return false
 	}

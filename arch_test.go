@@ -56,6 +56,7 @@ var rules = []rule{
 		"a binary is a list of modules"},
 	{"examples/...", []string{"", "policy", "engine", "app", "cli", "bus", "examples/..."}, []string{"go.uber.org/fx"},
 		"an example shows what a user can do: no internals"},
+	{"test/mutants", nil, []string{"github.com/rogpeppe/go-internal"}, "it knows only files"},
 	{"ergontest/...", []string{"", "policy", "engine", "connectors/memory", "bus", "bus/embedded"}, []string{"github.com/nats-io/nats.go"},
 		"a test kit takes no assertion library into a user's tests"},
 }

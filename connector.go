@@ -89,6 +89,11 @@ type DeliveryInfo struct {
 	// FirstSeen is when the first delivery of this transaction began, where it
 	// is known; it is the transaction's Now. The zero time means now.
 	FirstSeen time.Time
+	// Epoch is set where the source gave the transaction its ID and may give the
+	// same one to another message some day, as when a stream is deleted and counts
+	// from 1 again. It is the same at each delivery of a message, and makes the IDs
+	// of its outputs its own.
+	Epoch string
 	// CanDefer says that the source takes a Retry settlement, which stores the
 	// transaction for later together with its next attempt.
 	CanDefer bool

@@ -191,3 +191,35 @@ func TestOpenSharesTheStore(t *testing.T) {
 		})
 	})
 }
+
+// When the process that runs the server of a shared store ends, one of the others
+// takes it over at the same address: nobody waits for ever.
+func TestHeirTakesOver(t *testing.T) {
+	cfg := parse(t, filepath.Join(t.TempDir(), "store"), chain)
+	cfg.Bus.Listen = "127.0.0.1:0"
+	log := slog.New(slog.DiscardHandler)
+	closing, cancel := context.WithTimeout(context.WithoutCancel(t.Context()), 30*time.Second)
+	defer cancel()
+	first, err := app.Open(t.Context(), cfg.Bus, log)
+	require.NoError(t, err)
+	second, err := app.Open(t.Context(), cfg.Bus, log)
+	require.NoError(t, err)
+	third, err := app.Open(t.Context(), cfg.Bus, log)
+	require.NoError(t, err)
+	_, err = first.EnsureStream(t.Context(), bus.Stream{Name: "X", Subjects: []string{"x"}})
+	require.NoError(t, err)
+	reaches := func(conn *app.Conn) {
+		require.Eventually(t, func() bool {
+			ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+			defer cancel()
+			_, err := conn.JetStream().Stream(ctx, "X")
+			return err == nil && conn.Status().Connected
+		}, 30*time.Second, 20*time.Millisecond)
+	}
+	require.NoError(t, first.Close(closing))
+	reaches(second)
+	reaches(third)
+	require.NoError(t, second.Close(closing))
+	reaches(third) // whichever of the two it was
+	require.NoError(t, third.Close(closing))
+}

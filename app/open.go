@@ -18,20 +18,26 @@ type Conn struct {
 	// without a port.
 	URL    string
 	server *embedded.Server
+	heir   *heir // where another process runs the server
 }
 
 // Close closes the connections and then the server. It is idempotent.
 func (c *Conn) Close(ctx context.Context) error {
+	server := c.server
+	if c.heir != nil {
+		server = c.heir.close()
+	}
 	err := c.Bus.Close(ctx)
-	if c.server != nil {
-		c.server.Shutdown()
+	if server != nil {
+		server.Shutdown()
 	}
 	return err
 }
 
 // Open connects as the configuration says. "embedded" starts a server on the
 // store, or connects to the process that holds it: two servers on one store
-// would both accept writes, silently.
+// would both accept writes, silently. When that process ends, one of those that
+// share the store takes it over, at the same address.
 func Open(ctx context.Context, c config.Bus, log *slog.Logger) (*Conn, error) {
 	if !c.IsEmbedded() {
 		b, err := bus.Connect(ctx, c.Config, bus.WithLogger(log))
@@ -43,11 +49,13 @@ func Open(ctx context.Context, c config.Bus, log *slog.Logger) (*Conn, error) {
 	server, err := StartServer(ctx, c, log)
 	if locked, ok := errors.AsType[*embedded.LockedError](err); ok && locked.URL != "" {
 		log.Info("the store is in use: connecting to the process that holds it", "store", locked.Dir, "pid", locked.PID, "url", locked.URL)
-		c.URL = locked.URL
-		conn, err := Open(ctx, c, log)
+		shared := c
+		shared.URL = locked.URL
+		conn, err := Open(ctx, shared, log)
 		if err != nil {
 			return nil, fmt.Errorf("store %q is held by process %d: %w", locked.Dir, locked.PID, err)
 		}
+		conn.heir = newHeir(conn.Bus, c, locked.URL, log)
 		return conn, nil
 	}
 	if err != nil {

@@ -8,6 +8,7 @@ import (
 	"runtime"
 	"runtime/debug"
 	"slices"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -42,6 +43,10 @@ func (c *command) bus(listen, store string) error {
 	settings := cfg.Bus
 	settings.Listen = orNone(listen, settings.Listen)
 	settings.Store = orNone(store, settings.Store)
+	cfg.Bus = settings
+	if err := cfg.Validate(); err != nil {
+		return err
+	}
 	dir, err := app.StoreDir(settings)
 	if err != nil {
 		return err
@@ -55,9 +60,12 @@ func (c *command) bus(listen, store string) error {
 		return usage("--listen: a server without a port is of no use here")
 	}
 	if c.json {
-		c.printJSON(map[string]string{"url": server.URL(), "store": dir})
+		err = c.printJSON(map[string]string{"url": server.URL(), "store": dir})
 	} else {
-		fmt.Fprintln(c.Stdout, server.URL())
+		err = c.printf("%s\n", server.URL())
+	}
+	if err != nil {
+		return err
 	}
 	<-c.stop.ctx.Done()
 	return nil
@@ -98,15 +106,15 @@ func (c *command) version() error {
 		}
 	}
 	if c.json {
-		c.printJSON(versions)
-		return nil
+		return c.printJSON(versions)
 	}
-	fmt.Fprintf(c.Stdout, "ergon %s\n", orNone(versions["ergon"], "(devel)"))
+	var b strings.Builder
+	fmt.Fprintf(&b, "ergon %s\n", orNone(versions["ergon"], "(devel)"))
 	delete(versions, "ergon")
 	for _, name := range sortedKeys(versions) {
-		fmt.Fprintf(c.Stdout, "  %-12s %s\n", name, versions[name])
+		fmt.Fprintf(&b, "  %-12s %s\n", name, versions[name])
 	}
-	return nil
+	return c.printf("%s", b.String())
 }
 
 func sortedKeys(m map[string]string) []string { return slices.Sorted(maps.Keys(m)) }

@@ -141,7 +141,16 @@ func (c *command) root() *cobra.Command {
 			"runs each through a task, stores what came out, keeps what failed with the reason,\n" +
 			"and loses nothing.",
 		SilenceErrors: true, SilenceUsage: true,
-		Args: cobra.NoArgs,
+		Args: func(cmd *cobra.Command, args []string) error {
+			if len(args) == 0 {
+				return nil
+			}
+			hint := ""
+			if names := cmd.SuggestionsFor(args[0]); len(names) > 0 {
+				hint = fmt.Sprintf(", did you mean %q?", names[0])
+			}
+			return usage("unknown command %q%s (see ergon --help)", args[0], hint)
+		},
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	flags := root.PersistentFlags()
@@ -153,6 +162,7 @@ func (c *command) root() *cobra.Command {
 		return usage("%w (see %s --help)", err, cmd.CommandPath())
 	})
 	root.CompletionOptions.HiddenDefaultCmd = true
+	root.SuggestionsMinimumDistance = 2
 	root.AddCommand(c.demoCommand(), c.runCommand(), c.publishCommand(), c.tasksCommand(), c.busCommand(), c.versionCommand())
 	for _, sub := range root.Commands() {
 		args := sub.Args

@@ -78,6 +78,9 @@ func (c *command) demo(d *demo) (err error) {
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(store)) }()
 	cfg.Bus = config.Bus{Config: bus.Config{URL: config.Embedded}, Store: store, Listen: d.listen}
+	if err := cfg.Validate(); err != nil {
+		return err
+	}
 	conn, err := app.Open(c.stop.ctx, cfg.Bus, log)
 	if err != nil {
 		return err
@@ -134,7 +137,9 @@ func (c *command) runDemo(d *demo, shown *app.Demo, opts app.Options) error {
 	if err != nil {
 		return err
 	}
-	c.printDemo(shown, n, took)
+	if err := c.printDemo(shown, n, took); err != nil {
+		return err
+	}
 	if n.lost > 0 || n.duplicates > 0 {
 		return &exitError{exitFailed, fmt.Errorf("%d transactions have no end, %d have two", n.lost, n.duplicates)}
 	}
@@ -201,7 +206,7 @@ func (d *demo) line(r *app.Runner, began time.Time) string {
 	return fmt.Sprintf("%s published   %s   %s/s", thousands(d.published.Load()), runLine(r.Snapshots()), thousands(int64(rate)))
 }
 
-func (c *command) printDemo(shown *app.Demo, n counts, took time.Duration) {
+func (c *command) printDemo(shown *app.Demo, n counts, took time.Duration) error {
 	if c.json {
 		result := map[string]any{
 			"published": n.published, "dead": n.dead, "lost": n.lost, "duplicates": n.duplicates, "seconds": took.Seconds(),
@@ -209,13 +214,12 @@ func (c *command) printDemo(shown *app.Demo, n counts, took time.Duration) {
 		for name := range shown.Counts {
 			result[name] = n.named[name]
 		}
-		c.printJSON(result)
-		return
+		return c.printJSON(result)
 	}
-	fmt.Fprintf(c.Stdout, "%s published", thousands(n.published))
+	named := ""
 	for _, name := range sortedKeys(shown.Counts) {
-		fmt.Fprintf(c.Stdout, ", %s %s", thousands(n.named[name]), name)
+		named += fmt.Sprintf(", %s %s", thousands(n.named[name]), name)
 	}
-	fmt.Fprintf(c.Stdout, ", %s dead letters, %s lost, %s duplicates, in %s (counted from the streams)\n",
-		thousands(n.dead), thousands(n.lost), thousands(n.duplicates), short(took))
+	return c.printf("%s published%s, %s dead letters, %s lost, %s duplicates, in %s (counted from the streams)\n",
+		thousands(n.published), named, thousands(n.dead), thousands(n.lost), thousands(n.duplicates), short(took))
 }

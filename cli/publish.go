@@ -103,7 +103,7 @@ func (c *command) publish(p *publishing) (err error) {
 	p.report = func(format string, a ...any) { fmt.Fprintf(c.Stderr, "ergon: "+format+"\n", a...) }
 	began := time.Now()
 	err = p.run(c.stop.ctx, conn, reader)
-	c.printPublished(p, time.Since(began))
+	err = errors.Join(err, c.printPublished(p, time.Since(began)))
 	if err == nil && p.malformed.Load()+p.failed.Load() > 0 {
 		err = &exitError{code: exitFailed} // each was reported when it came
 	}
@@ -200,25 +200,24 @@ func (p *publishing) answered(rec records.Record, duplicate bool, err error, can
 		p.stored.Add(1)
 	case errors.Is(err, bus.ErrTooLarge):
 		p.failed.Add(1)
-		p.report("line %d: %v", rec.Line, err)
+		p.report("%s:%d: %v", p.file, rec.Line, err)
 	default:
 		// No stream, no permission, no connection: the next record would fail too.
 		if p.failed.Add(1) == 1 {
-			cancel(fmt.Errorf("publish to %q (line %d, ID %q): %w", p.subject, rec.Line, rec.ID, err))
+			cancel(fmt.Errorf("%s:%d: %w; the rest of the file was not published", p.file, rec.Line, err))
 		}
 	}
 }
 
-func (c *command) printPublished(p *publishing, took time.Duration) {
+func (c *command) printPublished(p *publishing, took time.Duration) error {
 	stored, duplicates, malformed, failed := p.stored.Load(), p.duplicates.Load(), p.malformed.Load(), p.failed.Load()
 	if c.json {
-		c.printJSON(map[string]any{
+		return c.printJSON(map[string]any{
 			"subject": p.subject, "file": p.file, "published": stored, "duplicates": duplicates,
 			"malformed": malformed, "failed": failed, "seconds": took.Seconds(),
 		})
-		return
 	}
-	fmt.Fprintf(c.Stdout, "published %s to %s in %s: %s duplicates dropped by the stream, %s malformed, %s failed\n",
+	return c.printf("published %s to %s in %s: %s duplicates dropped by the stream, %s malformed, %s failed\n",
 		thousands(stored), p.subject, short(took), thousands(duplicates), thousands(malformed), thousands(failed))
 }
 

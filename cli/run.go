@@ -3,6 +3,7 @@ package cli
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"log/slog"
 	"time"
@@ -56,10 +57,16 @@ func (c *command) run(opts app.Options) error {
 	runner, err := c.drive(opts, c.stop.ctx, func(r *app.Runner) func() {
 		return c.progress(func() string { return runLine(r.Snapshots()) })
 	})
-	if err != nil {
+	if runner == nil {
 		return err
 	}
-	c.printReports(runner.Reports(), time.Since(began))
+	// Also when the stop failed: what was done is done, and the error says the rest.
+	if printErr := c.printReports(runner.Reports(), time.Since(began)); printErr != nil {
+		return errors.Join(err, printErr)
+	}
+	if err != nil {
+		return errors.Join(runner.Err(), err)
+	}
 	return &exitError{runner.ExitCode(), runner.Err()}
 }
 
@@ -85,7 +92,7 @@ func (c *command) drive(opts app.Options, until context.Context, running func(*a
 	err := fxApp.Start(starting)
 	cancel()
 	if err != nil {
-		return nil, err
+		return nil, err // fx has stopped what it had started
 	}
 	ended := running(runner)
 	select {
@@ -121,25 +128,35 @@ func runLine(all []engine.Snapshot) string {
 		thousands(ok), thousands(dead), thousands(held), short(p50), short(p99))
 }
 
-func (c *command) printReports(reports []engine.Report, took time.Duration) {
+func (c *command) printReports(reports []engine.Report, took time.Duration) error {
 	if c.json {
-		c.printJSON(struct {
+		return c.printJSON(struct {
 			Tasks   []engine.Report `json:"tasks"`
 			Seconds float64         `json:"seconds"`
 		}{reports, took.Seconds()})
-		return
 	}
 	for _, r := range reports {
-		fmt.Fprintf(c.Stdout, "%s: %s succeeded, %s dead, %s retries, %s released, %s lost leases, %s abandoned, in %s\n",
+		if err := c.printf("%s: %s succeeded, %s dead, %s retries, %s released, %s lost leases, %s abandoned, in %s\n",
 			r.Task, thousands(r.Succeeded), thousands(r.Dead), thousands(r.Retries), thousands(r.Released),
-			thousands(r.Lost), thousands(r.Abandoned), short(r.Duration))
+			thousands(r.Lost), thousands(r.Abandoned), short(r.Duration)); err != nil {
+			return err
+		}
 	}
+	return nil
 }
 
-func (c *command) printJSON(v any) {
+// printf writes the command's result. A result that nobody gets is a failure.
+func (c *command) printf(format string, a ...any) error {
+	if _, err := fmt.Fprintf(c.Stdout, format, a...); err != nil {
+		return fmt.Errorf("write the result: %w", err)
+	}
+	return nil
+}
+
+func (c *command) printJSON(v any) error {
 	data, err := json.Marshal(v)
 	if err != nil {
-		panic(err) // our own types marshal
+		return fmt.Errorf("write the result: %w", err)
 	}
-	fmt.Fprintf(c.Stdout, "%s\n", data)
+	return c.printf("%s\n", data)
 }

@@ -67,14 +67,12 @@ func (c *command) tasks() error {
 		list = append(list, info)
 	}
 	if c.json {
-		c.printJSON(struct {
+		return c.printJSON(struct {
 			Tasks []taskInfo `json:"tasks"`
 		}{list})
-		return nil
 	}
 	if len(list) == 0 {
-		fmt.Fprintln(c.Stdout, "this program has no tasks: pass modules that provide some to cli.Main")
-		return nil
+		return c.printf("this program has no tasks: pass modules that provide some to cli.Main\n")
 	}
 	w := tabwriter.NewWriter(c.Stdout, 0, 4, 2, ' ', 0)
 	fmt.Fprintln(w, "TASK\tIN\tOUT\tSOURCE\tROUTES")

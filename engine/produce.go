@@ -86,6 +86,10 @@ func (f *flight) address() error {
 	if !identity.ValidTraceParent(trace.Parent) {
 		trace = ergon.Trace{Parent: identity.TraceParent(f.id.source, f.id.id)}
 	}
+	id := f.id.id
+	if f.info.Epoch != "" {
+		id += "@" + f.info.Epoch
+	}
 	var seen map[string]int
 	for i, o := range outs {
 		r, ok := e.routes[o.route]
@@ -106,7 +110,7 @@ func (f *flight) address() error {
 		}
 		f.sinks[i] = r.sink
 		f.outs[i] = ergon.Make(ergon.Envelope{
-			ID:            identity.Output(f.id.source, f.id.id, e.task.name, r.name, k),
+			ID:            identity.Output(f.id.source, id, e.task.name, r.name, k),
 			Source:        e.source,
 			Type:          r.name,
 			CausationID:   f.id.id,

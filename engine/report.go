@@ -23,7 +23,7 @@ type Report struct {
 	Outputs   int64         `json:"outputs"`   // confirmed by their sinks
 	Retries   int64         `json:"retries"`
 	Stuck     int64         `json:"stuck"` // attempts that ignored their cancelled context
-	Duration  time.Duration `json:"duration"`
+	Duration  time.Duration `json:"duration_ns"`
 }
 
 // Snapshot is what an engine is doing now.

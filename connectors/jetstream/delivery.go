@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strconv"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -35,8 +36,12 @@ func (d *delivery) init(s *Source, m *nats.Msg, now time.Time) {
 	d.meta, _ = bus.ParseReply(m.Reply)
 	stored := storedName(d.meta)
 	d.raw = toRaw(m, d.meta, s.name, stored)
+	var epoch string
+	if d.raw.ID() == stored {
+		epoch = strconv.FormatInt(d.meta.Timestamp, 36)
+	}
 	d.info = ergon.DeliveryInfo{
-		Stored: stored, Attempt: 1, Deliveries: int(d.meta.Delivered), Lease: s.ackWait,
+		Stored: stored, Attempt: 1, Deliveries: int(d.meta.Delivered), Lease: s.ackWait, Epoch: epoch,
 	}
 	d.held = now.Add(s.lease.keep)
 }
@@ -108,7 +113,9 @@ func (d *delivery) letter(s ergon.Settlement) bus.DeadLetter {
 		Outputs:   fmt.Sprintf("m=%d confirmed=%d unknown=%d", s.Dead.Outputs, s.Dead.Confirmed, s.Dead.Unknown),
 		FirstSeen: s.Dead.FirstSeen, FailedAt: s.Dead.FailedAt,
 		Stream: d.meta.Stream, Subject: d.msg.Subject, Sequence: d.meta.StreamSeq,
-		TraceID: identity.TraceID(trace), ID: d.raw.Source() + " " + d.raw.ID(),
+		// With the time at which it was stored: a stream that was made anew counts
+		// from 1 again, and a plain message's ID is its number.
+		TraceID: identity.TraceID(trace), ID: d.raw.Source() + " " + d.raw.ID() + " " + strconv.FormatInt(d.meta.Timestamp, 36),
 	}
 	if s.Dead.HandlerErr != nil {
 		letter.HandlerError = s.Dead.HandlerErr.Error()

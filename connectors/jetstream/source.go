@@ -90,7 +90,10 @@ func (s *Source) ensure(ctx context.Context) error {
 		return fmt.Errorf("consumer %q: %w", s, err)
 	}
 	s.ackWait = info.AckWait // the effective one: what the server has, not what the file says
-	if change.Kind != bus.Exists || len(change.Warnings) > 0 {
+	switch {
+	case change.Kind == bus.Differs:
+		s.log.Warn("the consumer is not as declared, and was left as it is: what it says holds; to change it, delete it or change it with the nats tool", "change", change.String())
+	case change.Kind == bus.Created, len(change.Warnings) > 0:
 		s.log.Info("consumer", "change", change.String())
 	}
 	return nil

@@ -123,8 +123,10 @@ func (t template) render(file string, r *Record, field func(name string) (string
 		case lineNumber:
 			b = strconv.AppendInt(b, int64(r.Line), 10)
 		case dataHash:
+			// 64 bits: {hash} alone may be the ID, and with 32 a hundred thousand
+			// different records would hold two that are taken for one.
 			sum := sha256.Sum256(r.Data)
-			b = hex.AppendEncode(b, sum[:4])
+			b = hex.AppendEncode(b, sum[:8])
 		case jsonField:
 			value, err := field(p.text)
 			if err != nil {

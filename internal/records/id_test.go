@@ -15,7 +15,7 @@ import (
 func TestDefaultID(t *testing.T) {
 	t.Parallel()
 	const data = `{"a":"1"}`
-	hash := fmt.Sprintf("%x", sha256.Sum256([]byte(data)))[:8]
+	hash := fmt.Sprintf("%x", sha256.Sum256([]byte(data)))[:16]
 	for name, base := range map[string]string{
 		"-": "stdin", "": "stdin", "orders.csv": "orders.csv", "/tmp/in/two words.csv": "two words.csv",
 	} {
@@ -62,7 +62,7 @@ func TestTemplate(t *testing.T) {
 		"{n}":                     "2",
 		"{line}":                  "3",
 		"{file}/{n}":              "in.jsonl/2",
-		"x{hash}":                 "x" + fmt.Sprintf("%x", sha256.Sum256([]byte(row)))[:8],
+		"x{hash}":                 "x" + fmt.Sprintf("%x", sha256.Sum256([]byte(row)))[:16],
 		"{field:no}":              "A 1",
 		"{field:n}":               "1.50",
 		"{field:big}":             "12345678901234567890",

@@ -47,6 +47,9 @@ type Config struct {
 	Key  string `yaml:"key" json:"key,omitempty"`
 	// Domain is the JetStream domain to use, where leaf nodes separate several.
 	Domain string `yaml:"domain" json:"domain,omitempty"`
+	// InboxPrefix replaces "_INBOX" in the subjects on which answers come, for
+	// users who may subscribe to no others.
+	InboxPrefix string `yaml:"inbox_prefix" json:"inbox_prefix,omitempty"`
 	// ConnectTimeout is how long Connect keeps trying to reach a server the
 	// first time; connections lost later are sought for ever. Default 5 s.
 	ConnectTimeout time.Duration `yaml:"connect_timeout" json:"connect_timeout,omitempty"`
@@ -73,6 +76,7 @@ func (c Config) String() string {
 	for _, f := range []struct{ name, value string }{
 		{"name", r.Name}, {"creds", r.Creds}, {"nkey", r.NKey}, {"user", r.User}, {"password", r.Password},
 		{"token", r.Token}, {"ca", r.CA}, {"cert", r.Cert}, {"key", r.Key}, {"domain", r.Domain},
+		{"inbox_prefix", r.InboxPrefix},
 	} {
 		if f.value != "" {
 			fmt.Fprintf(&b, " %s=%s", f.name, f.value)
@@ -126,6 +130,9 @@ func (c Config) Validate() error {
 	}
 	if c.ConnectTimeout < 0 {
 		faults = append(faults, fmt.Errorf("connect_timeout: %s is below 0", c.ConnectTimeout))
+	}
+	if strings.ContainsAny(c.InboxPrefix, "*> \t\r\n") || strings.HasSuffix(c.InboxPrefix, ".") {
+		faults = append(faults, fmt.Errorf("inbox_prefix: %q is not the beginning of a subject", c.InboxPrefix))
 	}
 	if strings.ContainsAny(c.Domain, ".*> \t\r\n") {
 		faults = append(faults, fmt.Errorf("domain: %q is not one token of a subject", c.Domain))

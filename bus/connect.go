@@ -183,6 +183,9 @@ func (c Config) natsOptions() ([]nats.Option, error) {
 	case c.Token != "":
 		opts = append(opts, nats.Token(c.Token))
 	}
+	if c.InboxPrefix != "" {
+		opts = append(opts, nats.CustomInboxPrefix(c.InboxPrefix))
+	}
 	if c.CA != "" {
 		opts = append(opts, nats.RootCAs(c.CA))
 	}
@@ -206,7 +209,9 @@ func (b *Bus) openJetStream(ctx context.Context) error {
 		return fmt.Errorf("use JetStream: %w", err)
 	}
 	for start := time.Now(); ; {
-		_, err = b.js.AccountInfo(ctx)
+		try, cancel := context.WithTimeout(ctx, dialTimeout)
+		_, err = b.js.AccountInfo(try) // a cluster without a leader says nothing at all
+		cancel()
 		if err == nil {
 			return nil
 		}

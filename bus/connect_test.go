@@ -144,14 +144,28 @@ func TestConnectWithAnNKeyAndAToken(t *testing.T) {
 	require.True(t, connect(t, bus.Config{URL: s.ClientURL(), Token: "token!"}).Status().Connected)
 }
 
+func TestInboxPrefix(t *testing.T) {
+	ctx := testContext(t)
+	s := plainServer(t, func(o *natsserver.Options) {
+		o.JetStream = true
+		o.Users = []*natsserver.User{{Username: "u", Password: "p", Permissions: &natsserver.Permissions{
+			Subscribe: &natsserver.SubjectPermission{Allow: []string{"mine.>"}},
+		}}}
+	})
+	b := connect(t, bus.Config{URL: s.ClientURL(), User: "u", Password: "p", InboxPrefix: "mine"})
+	topology(t, b)
+	fillNumbered(t, b, 10)
+	require.Len(t, drain(ctx, t, puller(t, b, bus.PullConfig{}), 3), 10)
+}
+
 func TestConfigValidate(t *testing.T) {
 	require.NoError(t, bus.Config{}.Validate())
 	require.NoError(t, bus.Config{URL: "nats://u:p@a:4222, b,tls://c ,ws://d/x,wss://[::1]:80"}.Validate())
 	err := bus.Config{
 		URL: "http://a,nats://u:hunter2@:bad,embedded,nats://", Creds: "a", Token: "hunter2", Password: "hunter2", Cert: "c",
-		Domain: "a.b", ConnectTimeout: -1,
+		Domain: "a.b", InboxPrefix: "x.", ConnectTimeout: -1,
 	}.Validate()
-	for _, text := range []string{`"http"`, "xxxxx@:bad", "embedded server", `"nats://"`, "exclude", "without user", "cert and key", "domain", "connect_timeout"} {
+	for _, text := range []string{`"http"`, "xxxxx@:bad", "embedded server", `"nats://"`, "exclude", "without user", "cert and key", "domain", "inbox_prefix", "connect_timeout"} {
 		require.ErrorContains(t, err, text)
 	}
 	require.NotContains(t, err.Error(), "hunter2")

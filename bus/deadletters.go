@@ -117,13 +117,20 @@ func (l *DeadLetters) Subject(task string) string {
 //
 // A message that exceeds the server's limit with the added headers is stored
 // compressed, and marked so by Ergon-Dead-Encoding: gzip. If that is still too
-// large the error is [ErrTooLarge]: the payload has no other place so far.
+// large its payload, compressed, is an object of [PayloadBucket], which
+// Ergon-Dead-Object names, and the letter has none. Headers that are too large by
+// themselves are [ErrTooLarge].
 func (l *DeadLetters) Store(ctx context.Context, orig *nats.Msg, d DeadLetter, done func(error)) {
 	m := DeadMessage(orig, l.Subject(d.Task), d)
 	if err := fit(m, l.pub.bus.publish.nc.MaxPayload()); err != nil {
-		done(fmt.Errorf("store dead letter: %w", err))
+		l.apart(ctx, m, fmt.Errorf("store dead letter: %w", err), done)
 		return
 	}
+	l.publish(ctx, m, done)
+}
+
+// publish sends a letter, and makes its stream again if that is missing.
+func (l *DeadLetters) publish(ctx context.Context, m *nats.Msg, done func(error)) {
 	l.pub.Publish(ctx, m, func(_ PubAck, err error) {
 		if err == nil {
 			done(nil)

@@ -14,8 +14,17 @@ import (
 
 const (
 	errCodeSubjectOverlap = 10065
-	adminTimeout          = 5 * time.Second
+	// adminTimeout bounds one request. Whoever waits longer than that waits for
+	// an answer that was lost with a connection or a leader.
+	adminTimeout = 5 * time.Second
 )
+
+// bounded makes one request within adminTimeout.
+func bounded[T any](ctx context.Context, f func(context.Context) (T, error)) (T, error) {
+	ctx, cancel := context.WithTimeout(ctx, adminTimeout)
+	defer cancel()
+	return f(ctx)
+}
 
 // Ensure makes every declared stream, then every declared consumer, that is
 // missing, and changes none that exists. It goes on after a failure, so that
@@ -55,14 +64,14 @@ func (b *Bus) EnsureStream(ctx context.Context, s Stream) (Change, error) {
 	// A round that finds nothing, then is told that the name is in use, lost to
 	// another process in between: the second round finds the stream.
 	for round := 0; ; round++ {
-		stream, err := b.js.Stream(ctx, s.Name)
+		stream, err := b.stream(ctx, s.Name)
 		switch {
 		case err == nil:
 			return compareStream(s, stream.CachedInfo().Config)
 		case !errors.Is(err, jetstream.ErrStreamNotFound):
 			return Change{}, fmt.Errorf("look up stream %q: %w", s.Name, err)
 		}
-		_, err = b.js.CreateStream(ctx, cfg)
+		_, err = bounded(ctx, func(ctx context.Context) (jetstream.Stream, error) { return b.js.CreateStream(ctx, cfg) })
 		var api *jetstream.APIError
 		switch {
 		case err == nil:
@@ -76,10 +85,14 @@ func (b *Bus) EnsureStream(ctx context.Context, s Stream) (Change, error) {
 	}
 }
 
+func (b *Bus) stream(ctx context.Context, name string) (jetstream.Stream, error) {
+	return bounded(ctx, func(ctx context.Context) (jetstream.Stream, error) { return b.js.Stream(ctx, name) })
+}
+
 // overlapError finds out whose the subject is.
 func (b *Bus) overlapError(ctx context.Context, s Stream, cause error) error {
 	for _, subject := range s.Subjects {
-		owner, err := b.js.StreamNameBySubject(ctx, subject)
+		owner, err := bounded(ctx, func(ctx context.Context) (string, error) { return b.js.StreamNameBySubject(ctx, subject) })
 		if err == nil && owner != s.Name {
 			return fmt.Errorf("create stream %q: %w: subject %q belongs to stream %q: use that stream, or another subject",
 				s.Name, ErrTopology, subject, owner)
@@ -99,7 +112,7 @@ func (b *Bus) EnsureConsumer(ctx context.Context, c Consumer) (Info, Change, err
 	if err != nil {
 		return Info{}, Change{}, err
 	}
-	stream, err := b.js.Stream(ctx, c.Stream)
+	stream, err := b.stream(ctx, c.Stream)
 	if err != nil {
 		return Info{}, Change{}, goneError(c.Stream, c.Durable, err)
 	}
@@ -117,7 +130,9 @@ func (b *Bus) EnsureConsumer(ctx context.Context, c Consumer) (Info, Change, err
 		case !errors.Is(err, jetstream.ErrConsumerNotFound):
 			return Info{}, Change{}, fmt.Errorf("look up consumer: %w", goneError(c.Stream, c.Durable, err))
 		}
-		made, err := b.js.CreateConsumer(ctx, c.Stream, cfg)
+		made, err := bounded(ctx, func(ctx context.Context) (jetstream.Consumer, error) {
+			return b.js.CreateConsumer(ctx, c.Stream, cfg)
+		})
 		switch {
 		case err == nil:
 			change := Change{Kind: Created, Resource: "consumer", Name: c.Stream + "/" + c.Durable, Warnings: warnings}
@@ -150,11 +165,8 @@ type infoResponse struct {
 // consumerInfo asks by itself, because the jetstream package returns nothing
 // for a push consumer but its being one.
 func (b *Bus) consumerInfo(ctx context.Context, stream, durable string) (*jetstream.ConsumerInfo, error) {
-	if _, ok := ctx.Deadline(); !ok {
-		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeout(ctx, adminTimeout)
-		defer cancel()
-	}
+	ctx, cancel := context.WithTimeout(ctx, adminTimeout)
+	defer cancel()
 	m, err := b.consume.nc.RequestWithContext(ctx, b.apiPrefix+"CONSUMER.INFO."+stream+"."+durable, nil)
 	if err != nil {
 		if errors.Is(err, nats.ErrNoResponders) {

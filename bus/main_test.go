@@ -23,7 +23,7 @@ import (
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // patience bounds every test; none should come near it.
-const patience = 60 * time.Second
+const patience = 120 * time.Second
 
 func testContext(t *testing.T) context.Context {
 	t.Helper()

@@ -41,6 +41,7 @@ type slot struct {
 	refused  int       // times that nobody listened
 	copies   int       // sent and not known to be refused
 	strange  bool      // something answered that was no confirmation
+	overdue  bool      // the sweeper has found the deadline passed once
 }
 
 // begin fills the slot and returns what to send.
@@ -49,7 +50,7 @@ func (s *slot) begin(p *Publisher, i uint32, m *nats.Msg, deadline time.Time, do
 	s.state = slotSent
 	s.msg = nats.Msg{Subject: m.Subject, Reply: p.replyTo(i, s.gen), Header: m.Header, Data: m.Data}
 	s.done, s.deadline = done, deadline
-	s.retryAt, s.refused, s.copies, s.strange = time.Time{}, 0, 1, false
+	s.retryAt, s.refused, s.copies, s.strange, s.overdue = time.Time{}, 0, 1, false, false
 	return s.msg, s.gen
 }
 
@@ -158,6 +159,13 @@ func (p *Publisher) sweep() {
 		now := time.Now()
 		p.each(func(_ uint32, s *slot) (bool, error) {
 			if now.Before(s.deadline) {
+				return false, nil
+			}
+			// A process that was stopped for a while, with its machine perhaps,
+			// finds everything overdue, and the confirmations unread. The next
+			// sweep comes after they were read.
+			if !s.overdue {
+				s.overdue = true
 				return false, nil
 			}
 			return true, s.expired(p.timeout)

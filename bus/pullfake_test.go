@@ -217,6 +217,20 @@ func TestPullAsksAnewAfterSilence(t *testing.T) {
 	require.Contains(t, log.String(), "no heartbeat")
 }
 
+// A request may be lost with its connection, and no status tells so.
+func TestPullAsksAnewAfterAReconnect(t *testing.T) {
+	ctx := testContext(t)
+	f, b := newFake(t, "")
+	p := puller(t, b, bus.PullConfig{Expires: 10 * time.Minute, Heartbeat: 4 * time.Minute})
+	result := fetching(ctx, p, 10)
+	require.Equal(t, 10, receive(ctx, t, f.pulls).Batch)
+	require.NoError(t, b.ConsumeConn().ForceReconnect())
+	again := receive(ctx, t, f.pulls)
+	require.Equal(t, 10, again.Batch)
+	f.deliver(again, "x", 0)
+	require.NoError(t, receive(ctx, t, result))
+}
+
 func TestPullHeartbeatsKeepARequestOpen(t *testing.T) {
 	ctx := testContext(t)
 	f, b := newFake(t, "")

@@ -80,9 +80,10 @@ func (p *Puller) control(m *nats.Msg) {
 	n, _ := parseUint(asked)
 	left, told := parseUint(first(m.Header, pendingHeader))
 	switch status {
-	case "100":
-		return // a heartbeat; flow control is for push consumers
+	case "100": // a heartbeat; flow control is for push consumers
+		p.refusals = 0
 	case "408": // the request has expired, or nobody was thought to listen any more
+		p.refusals = 0
 		p.settle(left, told)
 	case "404": // nothing there; only for requests that don't wait
 		p.settle(n, true)

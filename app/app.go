@@ -23,13 +23,18 @@ import (
 	"github.com/ergon-framework/ergon/engine"
 )
 
-// Task is a registered task. Make one with Consume and hand it to Tasks.
+// Task is a registered task. Make one with Consume or Produce and hand it to Tasks.
 type Task = engine.Task
 
 // Consume registers a consumer under a name; In and Out are inferred. See
 // engine.Consume.
 func Consume[In, Out any](name string, task ergon.Consumer[In, Out], opts ...engine.TaskOption) Task {
 	return engine.Consume(name, task, opts...)
+}
+
+// Produce registers a producer under a name. See engine.Produce.
+func Produce[In, Out any](name string, task ergon.Producer[In, Out], opts ...engine.TaskOption) Task {
+	return engine.Produce(name, task, opts...)
 }
 
 // Routes declares the routes of a task that returns ergon.Outputs.

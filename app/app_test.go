@@ -51,13 +51,19 @@ const chain = `
   first:
     source: { jetstream: { stream: A, subjects: [a] } }
     routes: { out: { jetstream: { stream: B, subject: b } } }
+    producer: { loop: { concurrency: 8 }, batch: { size: 50 } }
   second:
     source: { jetstream: { stream: B, subjects: [b] } }
     routes: { out: { jetstream: { stream: C, subject: c } } }
 `
 
+// first produces what second consumes.
+func (u upper) Produce(ctx context.Context, tx ergon.Transaction[string]) (string, error) {
+	return u.Process(ctx, tx)
+}
+
 var chained = app.Tasks(
-	func(s suffix) app.Task { return app.Consume("first", upper{s}) },
+	func(s suffix) app.Task { return app.Produce("first", upper{s}) },
 	func() (app.Task, error) { return app.Consume("second", upper{"?"}), nil },
 )
 

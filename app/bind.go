@@ -30,6 +30,7 @@ type bound struct {
 	task   Task
 	config config.Task
 	policy policy.Consumer
+	prod   policy.Producer   // of a task that produces
 	feeds  []<-chan struct{} // ended of the tasks that send to this one's source
 	ended  chan struct{}
 }
@@ -84,7 +85,11 @@ func bind(tasks Registered, opts Options) ([]bound, error) {
 		if opts.Limit > 0 {
 			p.Loop.Limit = opts.Limit
 		}
-		all = append(all, bound{task: t, config: c, policy: p, ended: make(chan struct{})})
+		prod := c.Producer.Clone()
+		if opts.Limit > 0 {
+			prod.Loop.Limit = opts.Limit
+		}
+		all = append(all, bound{task: t, config: c, policy: p, prod: prod, ended: make(chan struct{})})
 	}
 	if len(all) == 0 && len(faults) == 0 {
 		fault("there is nothing to run: no module provides a task")
@@ -219,7 +224,11 @@ func (r *Runner) sinks(t bound) (map[string]ergon.Sink, error) {
 	if len(t.config.Routes) == 0 {
 		return sinks, nil
 	}
-	pub, err := r.conn.NewPublisher(bus.PublisherConfig{Window: t.policy.Loop.Window, Timeout: t.policy.Produce.Retry.Timeout.D()})
+	window, timeout := t.policy.Loop.Window, t.policy.Produce.Retry.Timeout
+	if t.task.Producer() {
+		window, timeout = t.prod.Loop.Window, t.prod.Produce.Retry.Timeout
+	}
+	pub, err := r.conn.NewPublisher(bus.PublisherConfig{Window: window, Timeout: timeout.D()})
 	if err != nil {
 		return nil, err
 	}

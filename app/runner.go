@@ -181,7 +181,7 @@ func (r *Runner) Abort() {
 func (r *Runner) StopTime() time.Duration {
 	longest := time.Duration(0)
 	for _, t := range r.tasks {
-		longest = max(longest, engine.StopTime(t.policy.Shutdown))
+		longest = max(longest, engine.StopTime(t.policy.Shutdown), engine.StopTime(t.prod.Shutdown))
 	}
 	return longest + stopReserve
 }
@@ -265,7 +265,7 @@ func (r *Runner) engine(ctx context.Context, t bound) (*engine.Engine, error) {
 		return nil, errors.Join(err, source.Close(ctx))
 	}
 	e, err := engine.New(engine.Config{
-		Task: t.task, Source: source, Sinks: sinks, Policy: t.policy,
+		Task: t.task, Source: source, Sinks: sinks, Policy: t.policy, Producer: t.prod,
 		App: r.opts.Config.App, Connector: "jetstream", Observe: observers(engine.LogEvents(r.log), r.opts.Observe),
 	})
 	if err != nil {

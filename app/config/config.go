@@ -87,8 +87,12 @@ type Task struct {
 	Routes map[string]Route `yaml:"routes"`
 	// Where its failures go; what is left out is as in the file's dead_letters.
 	DeadLetters DeadLetters `yaml:"dead_letters"`
-	// How hard it tries; what is left out is as in policy.DefaultConsumer.
+	// How hard a task that consumes tries; what is left out is as in
+	// policy.DefaultConsumer.
 	Consumer policy.Consumer `yaml:"consumer"`
+	// How hard a task that produces tries; what is left out is as in
+	// policy.DefaultProducer.
+	Producer policy.Producer `yaml:"producer"`
 }
 
 // RouteNames lists the task's routes in alphabetical order.

@@ -45,6 +45,7 @@ func TestDesignExample(t *testing.T) {
 		},
 		DeadLetters: want.DeadLetters,
 		Consumer:    consumer,
+		Producer:    policy.DefaultProducer(),
 	}}
 	require.Equal(t, &want, c)
 	require.Equal(t, []string{"score"}, c.TaskNames())
@@ -112,6 +113,7 @@ tasks:
         memory_storage: true
     dead_letters: { subject: dead.t }
     consumer: { loop: { concurrency: 2 } }
+    producer: { batch: { size: 7 }, loop: { mode: continuous } }
 `)
 	want := config.Config{
 		App: "retail",
@@ -135,10 +137,12 @@ tasks:
 			}}},
 			DeadLetters: config.DeadLetters{Stream: "DEAD", Subject: "dead.t", Storage: "memory", MaxAge: policy.Duration(time.Hour), MaxBytes: 5, Replicas: 1},
 			Consumer:    policy.DefaultConsumer(),
+			Producer:    policy.DefaultProducer(),
 		}},
 	}
 	task := want.Tasks["t"]
 	task.Consumer.Loop.Concurrency = 2
+	task.Producer.Batch.Size, task.Producer.Loop.Mode = 7, policy.ModeContinuous
 	want.Tasks["t"] = task
 	require.Equal(t, &want, c)
 	require.Equal(t, bus.DeadLetterConfig{

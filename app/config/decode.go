@@ -50,7 +50,10 @@ func (l *loader) decode(n *node, p path, into reflect.Value) {
 	}
 	switch at := into.Addr().Interface().(type) {
 	case *policy.Consumer:
-		l.consumer(n, p, at)
+		overlay(l, n, p, at, policy.ConsumerKeys)
+		return
+	case *policy.Producer:
+		overlay(l, n, p, at, policy.ProducerKeys)
 		return
 	case *policy.Duration:
 		l.duration(n, p, func(d time.Duration) { *at = policy.Duration(d) })

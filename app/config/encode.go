@@ -38,6 +38,10 @@ func encode(v reflect.Value) any {
 		value = value.Clone()
 		value.Fetch.Extra, _ = escape(value.Fetch.Extra).(map[string]any)
 		return value
+	case policy.Producer:
+		value = value.Clone()
+		value.Fetch.Extra, _ = escape(value.Fetch.Extra).(map[string]any)
+		return value
 	case policy.Duration:
 		return value.String()
 	case time.Duration:

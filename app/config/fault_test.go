@@ -94,7 +94,7 @@ func TestNotYAML(t *testing.T) {
 }
 
 func TestWrongTypes(t *testing.T) {
-	keys := "url, name, creds, nkey, user, password, token, ca, cert, key, domain, connect_timeout, store, listen"
+	keys := "url, name, creds, nkey, user, password, token, ca, cert, key, domain, inbox_prefix, connect_timeout, store, listen"
 	for text, want := range map[string][]string{
 		"foo: 1\napp: [a]\nbus: 5\nstreams: [x]\ntasks: text\napp: b\n": {
 			`1:1: foo: unknown key "foo", the keys here are app, bus, streams, dead_letters, tasks`,
@@ -184,7 +184,7 @@ func TestOneMistakeOneFault(t *testing.T) {
 func TestErrorsOfPrograms(t *testing.T) {
 	c := config.Default()
 	c.App = ""
-	c.Tasks = map[string]config.Task{"t": {DeadLetters: c.DeadLetters, Consumer: policy.DefaultConsumer()}}
+	c.Tasks = map[string]config.Task{"t": {DeadLetters: c.DeadLetters, Consumer: policy.DefaultConsumer(), Producer: policy.DefaultProducer()}}
 	err := c.Validate()
 	require.EqualError(t, err, `app: "" is not the name of an application: it is 1 to 64 letters, digits, dots, dashes and underscores`+"\n"+
 		`tasks.t.source: a source is required: write source: { jetstream: { stream: … } }`)

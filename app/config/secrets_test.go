@@ -71,7 +71,7 @@ func TestErrorsHideSecrets(t *testing.T) {
 func TestErrorsShowTheRest(t *testing.T) {
 	_, err := config.Parse("ergon.yaml", []byte("bus:\n  user: u\n  password:\n  foo: 1\ntasks:\n  refresh-token:\n    source: 1\n"), none)
 	require.EqualError(t, err, strings.Join([]string{
-		`ergon.yaml:4:3: bus.foo: unknown key "foo", the keys here are url, name, creds, nkey, user, password, token, ca, cert, key, domain, connect_timeout, store, listen`,
+		`ergon.yaml:4:3: bus.foo: unknown key "foo", the keys here are url, name, creds, nkey, user, password, token, ca, cert, key, domain, inbox_prefix, connect_timeout, store, listen`,
 		`      foo: 1`,
 		`      ^`,
 		`ergon.yaml:7:13: tasks.refresh-token.source: "1" is not a group of keys (jetstream)`,

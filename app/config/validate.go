@@ -195,8 +195,8 @@ func (v *validator) deadLetters(p path, d, checked DeadLetters) {
 	}
 }
 
-func (v *validator) policy(p path, c policy.Consumer) {
-	faults, _ := errors.AsType[policy.Faults](c.Validate())
+func (v *validator) policy(p path, err error) {
+	faults, _ := errors.AsType[policy.Faults](err)
 	for _, f := range faults {
 		v.fail(slices.Concat(p, strings.Split(f.Path, ".")), "%s", f.Message)
 	}

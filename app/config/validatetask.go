@@ -17,7 +17,8 @@ func (v *validator) task(p path, name string, t Task, inherited DeadLetters) {
 		v.route(p.key("routes").key(route), route, t.Routes[route])
 	}
 	v.deadLetters(p.key("dead_letters"), t.DeadLetters, inherited)
-	v.policy(p.key("consumer"), t.Consumer)
+	v.policy(p.key("consumer"), t.Consumer.Validate())
+	v.policy(p.key("producer"), t.Producer.Validate())
 }
 
 func (v *validator) source(p path, s JetStreamSource) {

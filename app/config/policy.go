@@ -10,16 +10,16 @@ import (
 	"github.com/ergon-framework/ergon/policy"
 )
 
-// consumer reads a task's policy. Package policy reads it, from JSON, so that its
-// keys, types and words for them are known in one place; here the faults get their
-// place in the file. What is at fault is taken out and the rest read again, so that
-// it can be validated too.
-func (l *loader) consumer(n *node, p path, into *policy.Consumer) {
+// overlay reads a task's policy, of either kind. Package policy reads it, from
+// JSON, so that its keys, types and words for them are known in one place; here the
+// faults get their place in the file. What is at fault is taken out and the rest
+// read again, so that it can be validated too.
+func overlay[P interface{ Overlay([]byte) (P, error) }](l *loader, n *node, p path, into *P, keys func(string) []string) {
 	if n.kind != groupKind {
-		l.wrong(n, p, "a group of keys ("+strings.Join(policy.ConsumerKeys(""), ", ")+")")
+		l.wrong(n, p, "a group of keys ("+strings.Join(keys(""), ", ")+")")
 		return
 	}
-	c, err := into.Overlay(n.json())
+	c, err := (*into).Overlay(n.json())
 	if err == nil {
 		*into = c
 		return
@@ -33,7 +33,7 @@ func (l *loader) consumer(n *node, p path, into *policy.Consumer) {
 	for _, f := range faults {
 		below := n.split(f.Path)
 		at := l.locate(slices.Concat(p, below))
-		if parent := len(below) - 1; parent >= 0 && !slices.Contains(policy.ConsumerKeys(strings.Join(below[:parent], ".")), below[parent]) {
+		if parent := len(below) - 1; parent >= 0 && !slices.Contains(keys(strings.Join(below[:parent], ".")), below[parent]) {
 			at = n.keyOf(below, at) // an unknown key is at fault itself, not what stands behind it
 		}
 		l.fail(at, slices.Concat(p, below), "%s", f.Message)
@@ -41,7 +41,7 @@ func (l *loader) consumer(n *node, p path, into *policy.Consumer) {
 			rest = rest.remove(below)
 		}
 	}
-	if c, err := into.Overlay(rest.json()); err == nil {
+	if c, err := (*into).Overlay(rest.json()); err == nil {
 		*into = c
 	}
 }

@@ -89,9 +89,10 @@ type Transaction struct {
 	// its process, before it is set aside unrun. Clean redeliveries do not count.
 	// 0 is no limit, and then one poisonous message can crash for ever. Default 5.
 	MaxDeliveries int `json:"max_deliveries" yaml:"max_deliveries" jsonschema:"minimum=0,maximum=1000000"`
-	// How long a wait before a retry may be and still be spent in place, holding a
-	// worker. A longer one is stored with the source and delivered again when it
-	// is over, and costs no place meanwhile. 0s waits in place always. Default 5s.
+	// How long a wait before a retry may be and still be spent in place, holding no
+	// worker but a place in the window. A longer one is stored with the source and
+	// delivered again when it is over, and costs no place meanwhile; a source that
+	// cannot store it waits in place. 0s waits in place always. Default 5s.
 	RedeliverOver Duration `json:"redeliver_over" yaml:"redeliver_over"`
 	// How long a task that ignores its cancelled context is waited for before its
 	// transaction ends as stuck and its worker is replaced. 0s waits for ever.

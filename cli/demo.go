@@ -81,16 +81,9 @@ func (c *command) demo(d *demo) (err error) {
 	if err := cfg.Validate(); err != nil {
 		return err
 	}
-	conn, err := app.Open(c.stop.ctx, cfg.Bus, log)
-	if err != nil {
-		return err
-	}
-	defer func() {
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(c.stop.ctx), 5*time.Second)
-		defer cancel()
-		err = errors.Join(err, conn.Close(ctx))
-	}()
-	return c.runDemo(d, shown.Demo, app.Options{Config: cfg, Logger: log, Conn: conn})
+	return c.withBus(cfg.Bus, log, func(conn *app.Conn) error {
+		return c.runDemo(d, shown.Demo, app.Options{Config: cfg, Logger: log, Conn: conn})
+	})
 }
 
 type demoIn struct {

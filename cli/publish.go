@@ -59,7 +59,7 @@ func (c *command) publishCommand() *cobra.Command {
 	return cmd
 }
 
-func (c *command) publish(p *publishing) (err error) {
+func (c *command) publish(p *publishing) error {
 	if err := bus.CheckSubject(p.subject); err != nil {
 		return usage("subject: %w", err)
 	}
@@ -83,31 +83,24 @@ func (c *command) publish(p *publishing) (err error) {
 	if err != nil {
 		return err
 	}
-	conn, err := app.Open(c.stop.ctx, cfg.Bus, log)
-	if err != nil {
-		return err
-	}
-	defer func() {
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(c.stop.ctx), 5*time.Second)
-		defer cancel()
-		err = errors.Join(err, conn.Close(ctx))
-	}()
-	if fromFile {
-		// The file says which stream takes the subject: whoever publishes before the
-		// tasks ran for the first time finds it.
-		if _, err := conn.Ensure(c.stop.ctx, bus.Topology{Streams: cfg.Topology()}); err != nil {
-			return err
-		}
-	}
 	p.progress = c.progress
 	p.report = func(format string, a ...any) { fmt.Fprintf(c.Stderr, "ergon: "+format+"\n", a...) }
-	began := time.Now()
-	err = p.run(c.stop.ctx, conn, reader)
-	err = errors.Join(err, c.printPublished(p, time.Since(began)))
-	if err == nil && p.malformed.Load()+p.failed.Load() > 0 {
-		err = &exitError{code: exitFailed} // each was reported when it came
-	}
-	return err
+	return c.withBus(cfg.Bus, log, func(conn *app.Conn) error {
+		if fromFile {
+			// The file says which stream takes the subject: whoever publishes before the
+			// tasks ran for the first time finds it.
+			if _, err := conn.Ensure(c.stop.ctx, bus.Topology{Streams: cfg.Topology()}); err != nil {
+				return err
+			}
+		}
+		began := time.Now()
+		err := p.run(c.stop.ctx, conn, reader)
+		err = errors.Join(err, c.printPublished(p, time.Since(began)))
+		if err == nil && p.malformed.Load()+p.failed.Load() > 0 {
+			err = &exitError{code: exitFailed} // each was reported when it came
+		}
+		return err
+	})
 }
 
 // open opens the input and settles its format.
@@ -156,8 +149,12 @@ func (p *publishing) run(ctx context.Context, conn *app.Conn, reader *records.Re
 		}
 	}()
 	pace := newPacer(p.rate)
+	next := read(ctx, reader)
 	for ctx.Err() == nil {
-		rec, err := reader.Next()
+		rec, ok, err := next()
+		if !ok {
+			break
+		}
 		if errors.Is(err, io.EOF) {
 			return nil
 		}
@@ -183,6 +180,38 @@ func (p *publishing) run(ctx context.Context, conn *app.Conn, reader *records.Re
 		return &exitError{code: exitFailed}
 	}
 	return nil
+}
+
+// read reads records in a goroutine, so that a signal is heard while a terminal or
+// a pipe has nothing to read. Such a read can't be cut short: the goroutine ends
+// with it, or with the process. ok is false once ctx has ended.
+func read(ctx context.Context, reader *records.Reader) (next func() (rec records.Record, ok bool, err error)) {
+	type result struct {
+		rec records.Record
+		err error
+	}
+	results := make(chan result)
+	go func() {
+		for {
+			rec, err := reader.Next()
+			select {
+			case results <- result{rec, err}:
+			case <-ctx.Done():
+				return
+			}
+			if errors.Is(err, io.EOF) {
+				return
+			}
+		}
+	}()
+	return func() (records.Record, bool, error) {
+		select {
+		case r := <-results:
+			return r.rec, true, r.err
+		case <-ctx.Done():
+			return records.Record{}, false, nil
+		}
+	}
 }
 
 func (p *publishing) transaction(rec records.Record) ergon.Raw {

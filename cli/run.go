@@ -13,6 +13,7 @@ import (
 	"go.uber.org/fx/fxevent"
 
 	"github.com/ergon-framework/ergon/app"
+	"github.com/ergon-framework/ergon/app/config"
 	"github.com/ergon-framework/ergon/engine"
 )
 
@@ -114,6 +115,21 @@ func (c *command) drive(opts app.Options, until context.Context, running func(*a
 	err = fxApp.Stop(stopping)
 	ended()
 	return runner, err
+}
+
+// closeWithin is how long closing the bus may take.
+const closeWithin = 5 * time.Second
+
+// withBus opens a bus, has it used, and closes it.
+func (c *command) withBus(cfg config.Bus, log *slog.Logger, use func(*app.Conn) error) error {
+	conn, err := app.Open(c.stop.ctx, cfg, log)
+	if err != nil {
+		return err
+	}
+	err = use(conn)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(c.stop.ctx), closeWithin)
+	defer cancel()
+	return errors.Join(err, conn.Close(ctx))
 }
 
 // runLine is the live line of a run.

@@ -11,6 +11,10 @@ import (
 	"github.com/ergon-framework/ergon/internal/resilience"
 )
 
+// generation is that of the policy in force. An engine's policy never changes, so
+// there is one.
+const generation = 1
+
 // attempted is one attempt's context and facts, in one allocation.
 type attempted struct {
 	ctx  attempt.Context
@@ -65,6 +69,7 @@ func (f *flight) attempt(w *worker) error {
 	x.TransactionID, x.Source, x.Task = f.id.id, f.id.source, e.task.name
 	x.Phase, x.Attempt, x.MaxAttempts = f.step.phase(), f.n, p.MaxAttempts()
 	x.Delivery, x.Connector, x.Deadline, x.At = f.info.Deliveries, e.connector, deadline, f.at
+	x.Generation = generation
 	a.ctx.Init(parent, deadline, expired, x)
 
 	// Read before the call is open to being given up: from then on another

@@ -3,6 +3,7 @@ package engine
 import (
 	"context"
 	"errors"
+	"fmt"
 	"hash/fnv"
 	"math/rand/v2"
 	"sync"
@@ -111,6 +112,9 @@ type flight struct {
 func newFlight(e *Engine, d ergon.Delivery, now time.Time) *flight {
 	f := &flight{e: e, delivery: d, raw: d.Transaction(), info: d.Info(), n: 1}
 	f.id = keyOf(f.raw)
+	if !f.raw.Valid() {
+		f.id.id = fmt.Sprintf("without ID %p", f) // it is refused; until then it is told apart
+	}
 	if f.info.Lease > 0 {
 		f.extendAt = now.Add(f.info.Lease / 3)
 	}
@@ -252,10 +256,12 @@ func (f *flight) retry(err error) {
 // random spreads this phase's delays. It is seeded by the transaction: the same
 // failures wait the same times again, and transactions that failed together
 // spread all the same (R108).
-func (f *flight) random() *rand.Rand {
+func (f *flight) random() *rand.Rand { return randomOf(f.id.source+"\x00"+f.id.id, f.step) }
+
+func randomOf(what string, s step) *rand.Rand {
 	h := fnv.New64a()
-	_, _ = h.Write([]byte(f.id.source + "\x00" + f.id.id)) // never fails
-	return rand.New(rand.NewPCG(h.Sum64(), uint64(f.step)))
+	_, _ = h.Write([]byte(what)) // never fails
+	return rand.New(rand.NewPCG(h.Sum64(), uint64(s)))
 }
 
 // register makes ctx the one that a lost lease cancels. It refuses once the

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math/rand/v2"
 	"time"
 
 	"github.com/ergon-framework/ergon"
@@ -164,7 +163,7 @@ func (e *Engine) fetch(ctx context.Context, room int) ([]ergon.Delivery, error) 
 	if err != nil {
 		out := e.fetchPhase.Retry(ctx, &resilience.Run{
 			First:   1,
-			Random:  rand.Float64,
+			Random:  randomOf(e.task.name, stepStart).Float64,
 			Attempt: func(ctx context.Context, _ int) error { return once(ctx) },
 			Scheduled: func(n int, err error, delay time.Duration) {
 				e.emit(FetchFailed{Task: e.task.name, Connector: e.connector, Attempt: n, Err: err, Delay: delay})
@@ -201,6 +200,10 @@ func (e *Engine) admit(deliveries []ergon.Delivery, room int) {
 		e.admitted.Add(1)
 		switch e.guard.admit(f, i >= room) {
 		case admittedRun:
+			if !f.raw.Valid() {
+				f.refuse()
+				continue
+			}
 			run = append(run, f)
 		case admittedWait:
 		case admittedMerged:
@@ -212,6 +215,16 @@ func (e *Engine) admit(deliveries []ergon.Delivery, room int) {
 		}
 	}
 	e.runq.pushAll(run)
+}
+
+// refuse sets a transaction without an identity aside, unrun. Its source broke the
+// contract: run, the outputs of two such transactions would have one ID, and the
+// bus would drop the second as a copy of the first.
+func (f *flight) refuse() {
+	err := ergon.Business("the source delivered a transaction without an ID")
+	f.err, f.failedAt = f.fail(ergon.PhaseFetch, 1, err), time.Now().UTC()
+	f.err.TransactionID = ""
+	f.settle(ergon.Settlement{Kind: ergon.Dead, Err: f.err, Dead: f.deadFacts()}, Dead)
 }
 
 // waited decides what becomes of a flight whose ID was taken by one that ended

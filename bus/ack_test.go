@@ -67,10 +67,10 @@ func TestTerm(t *testing.T) {
 
 func TestInProgressKeepsTheLease(t *testing.T) {
 	ctx := testContext(t)
-	b, p, m := delivery(t, func(c *bus.Consumer) { c.AckWait = time.Second })
+	b, p, m := delivery(t, func(c *bus.Consumer) { c.AckWait = 2 * time.Second })
 	tick := time.NewTicker(100 * time.Millisecond)
 	defer tick.Stop()
-	for range 25 { // longer than two deadlines
+	for range 30 { // longer than the deadline
 		receive(ctx, t, tick.C)
 		require.NoError(t, bus.InProgress(m))
 		require.NoError(t, b.ConfirmInProgress(ctx, m))

@@ -1,6 +1,7 @@
 package bus_test
 
 import (
+	"errors"
 	"fmt"
 	"net"
 	"net/url"
@@ -99,7 +100,7 @@ func TestLeaderFailure(t *testing.T) {
 	killed := false
 	for len(seen) < n {
 		msgs, err := p.Fetch(ctx, 50, nil)
-		if errorIs(err, bus.ErrDrained) {
+		if errors.Is(err, bus.ErrDrained) {
 			continue
 		}
 		require.NoError(t, err)

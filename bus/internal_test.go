@@ -5,9 +5,12 @@ import (
 	"log/slog"
 	"strconv"
 	"testing"
+	"time"
 
 	"github.com/nats-io/nats.go"
 	"github.com/stretchr/testify/require"
+
+	"github.com/ergon-framework/ergon/bus/embedded"
 )
 
 func TestParsePubAck(t *testing.T) {
@@ -114,6 +117,35 @@ func TestQueueKeepsOrderAndLetsGo(t *testing.T) {
 }
 
 func numbered(n int) *nats.Msg { return &nats.Msg{Data: []byte(strconv.Itoa(n))} }
+
+// Any sign of the server's keeps a request open; none, for two and a half
+// heartbeats, voids it.
+func TestHeartbeatsKeepARequestOpen(t *testing.T) {
+	s, err := embedded.Start(t.Context(), embedded.Options{StoreDir: t.TempDir()})
+	require.NoError(t, err)
+	defer s.Shutdown()
+	b, err := Connect(t.Context(), Config{}, WithInProcess(s.InProcess()))
+	require.NoError(t, err)
+	defer func() { require.NoError(t, b.Close(t.Context())) }()
+	p, err := b.NewPuller(PullConfig{Stream: "S", Durable: "d"})
+	require.NoError(t, err)
+	defer func() { require.NoError(t, p.Close(t.Context())) }()
+	p.begin(10)
+	p.pending = 10
+	long := time.Now().Add(-time.Minute)
+
+	p.receive(p.round, &nats.Msg{Subject: p.inbox + ".r.1.10", Header: nats.Header{statusHeader: {"100"}}})
+	w := watch{traffic: p.traffic - 1, quiet: long}
+	step, _ := p.advance(10, nil, &w)
+	require.False(t, step.renew)
+	require.True(t, w.quiet.After(time.Now().Add(time.Second)))
+	require.Equal(t, 10, p.pending)
+
+	w.quiet = long
+	step, _ = p.advance(10, nil, &w)
+	require.True(t, step.renew)
+	require.True(t, p.suspect)
+}
 
 // What comes on a subscription that was given up is kept if it is a message,
 // and changes no count: it was not asked for in this round.

@@ -2,7 +2,6 @@ package bus_test
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"net"
@@ -200,8 +199,6 @@ func (l *logBook) String() string {
 func (l *logBook) logger() *slog.Logger {
 	return slog.New(slog.NewTextHandler(l, &slog.HandlerOptions{Level: slog.LevelDebug}))
 }
-
-func errorIs(err, target error) bool { return errors.Is(err, target) }
 
 // limitedConsumer is a consumer such as an operator makes.
 func limitedConsumer() jetstream.ConsumerConfig {

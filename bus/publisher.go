@@ -168,13 +168,11 @@ func (p *Publisher) Publish(ctx context.Context, m *nats.Msg, done func(PubAck, 
 	}
 	out, gen := s.begin(p, i, m, deadline, done)
 	s.mu.Unlock()
-	if err := p.bus.publish.nc.PublishMsg(&out); err != nil {
-		p.unsent(i, gen, &out, err)
-	}
+	p.sent(i, gen, &out, p.bus.publish.nc.PublishMsg(&out))
 }
 
-// unsent deals with a message that PublishMsg did not take.
-func (p *Publisher) unsent(i, gen uint32, out *nats.Msg, err error) {
+// sent deals with what PublishMsg returned.
+func (p *Publisher) sent(i, gen uint32, out *nats.Msg, err error) {
 	switch {
 	case errors.Is(err, nats.ErrMaxPayload):
 		err = fmt.Errorf("%w: %d bytes of payload with headers, the server takes %d",
@@ -183,12 +181,11 @@ func (p *Publisher) unsent(i, gen uint32, out *nats.Msg, err error) {
 		err = fmt.Errorf("%w: %w", ErrClosed, err)
 	case Permanent(err):
 	default:
-		// No connection, or one that broke under the write.
-		if err = p.slots[i].unwritten(gen, err); err == nil {
-			return // the sweeper sends it when there is a connection
-		}
+		err = p.slots[i].written(gen, err)
 	}
-	p.finish(i, gen, PubAck{}, err)
+	if err != nil {
+		p.finish(i, gen, PubAck{}, err)
+	}
 }
 
 // receive is nats.go's callback for replies: a confirmation, a refusal, or the

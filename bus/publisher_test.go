@@ -113,7 +113,7 @@ func TestPublisherLateConfirmation(t *testing.T) {
 	b := newBus(t)
 	stream := held(t, b, "t.x")
 	p := publisher(t, b, bus.PublisherConfig{Window: 1, Timeout: patience})
-	short, cancel := context.WithTimeout(ctx, 50*time.Millisecond)
+	short, cancel := context.WithTimeout(ctx, 500*time.Millisecond)
 	defer cancel()
 	lost := publish(short, p, nats.NewMsg("t.x"))
 	got := receive(ctx, t, lost)
@@ -168,7 +168,7 @@ func TestPublisherIgnoresWhoIsNoStream(t *testing.T) {
 	require.NoError(t, got.err)
 	require.EqualValues(t, 7, got.ack.Sequence)
 
-	short := publisher(t, b, bus.PublisherConfig{Timeout: 50 * time.Millisecond})
+	short := publisher(t, b, bus.PublisherConfig{Timeout: 500 * time.Millisecond})
 	result = publish(ctx, short, nats.NewMsg("t.x"))
 	require.NoError(t, receive(ctx, t, stream).Respond([]byte("hello")))
 	got = receive(ctx, t, result)
@@ -188,7 +188,7 @@ func TestPublisherWithoutAStream(t *testing.T) {
 	require.False(t, bus.Permanent(got.err))
 
 	// Its time is over before the tries are.
-	short, cancel := context.WithTimeout(ctx, 100*time.Millisecond)
+	short, cancel := context.WithTimeout(ctx, 500*time.Millisecond)
 	defer cancel()
 	got = receive(ctx, t, publish(short, p, nats.NewMsg("nowhere.x")))
 	require.ErrorIs(t, got.err, bus.ErrNoStream)

@@ -42,6 +42,8 @@ type slot struct {
 	copies   int       // sent and not known to be refused
 	strange  bool      // something answered that was no confirmation
 	overdue  bool      // the sweeper has found the deadline passed once
+	writing  bool      // the message is being handed to nats.go
+	lost     bool      // the connection went meanwhile
 }
 
 // begin fills the slot and returns what to send.
@@ -51,6 +53,7 @@ func (s *slot) begin(p *Publisher, i uint32, m *nats.Msg, deadline time.Time, do
 	s.msg = nats.Msg{Subject: m.Subject, Reply: p.replyTo(i, s.gen), Header: m.Header, Data: m.Data}
 	s.done, s.deadline = done, deadline
 	s.retryAt, s.refused, s.copies, s.strange, s.overdue = time.Time{}, 0, 1, false, false
+	s.writing, s.lost = true, false
 	return s.msg, s.gen
 }
 
@@ -59,27 +62,43 @@ func (s *slot) resend(p *Publisher, i uint32) (nats.Msg, uint32) {
 	s.gen++
 	s.state = slotSent
 	s.copies++
+	s.writing, s.lost = true, false
 	s.msg.Reply = p.replyTo(i, s.gen)
 	return s.msg, s.gen
 }
 
-// unwritten is told that use gen was not written, or not wholly. It returns nil
-// if the message will be sent again, and else its outcome.
-func (s *slot) unwritten(gen uint32, cause error) error {
+// written is told what came of handing use gen to nats.go. It returns nil if
+// the outcome is still to come, from a reply or after another sending.
+func (s *slot) written(gen uint32, cause error) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.state == slotFree || s.gen != gen {
 		return nil // it has ended meanwhile
 	}
-	if errors.Is(cause, nats.ErrReconnectBufExceeded) { // nothing was written
+	s.writing = false
+	switch {
+	case errors.Is(cause, nats.ErrReconnectBufExceeded): // nothing was written
 		s.state, s.retryAt = slotWaiting, time.Time{}
 		s.copies--
 		return nil
-	}
-	if !s.repeatable() {
+	case cause == nil && (!s.lost || s.state != slotSent):
+		return nil
+	case cause == nil:
+		return s.interrupted()
+	case !s.repeatable():
 		return fmt.Errorf("%w: %w", cause, ErrUnknown)
 	}
 	s.state, s.retryAt = slotWaiting, time.Now().Add(resendWait)
+	return nil
+}
+
+// interrupted decides about a message that was sent on a connection which was
+// lost before an answer came: see Publish.
+func (s *slot) interrupted() error {
+	if !s.repeatable() {
+		return fmt.Errorf("the connection was lost: %w", ErrUnknown)
+	}
+	s.state, s.retryAt = slotWaiting, time.Time{}
 	return nil
 }
 
@@ -205,23 +224,24 @@ func (p *Publisher) resendDue(now time.Time) {
 		}
 		out, gen := s.resend(p, i)
 		s.mu.Unlock()
-		if err := p.bus.publish.nc.PublishMsg(&out); err != nil {
-			p.unsent(i, gen, &out, err)
-		}
+		p.sent(i, gen, &out, p.bus.publish.nc.PublishMsg(&out))
 	}
 }
 
-// connLost decides about what was sent and not answered: see Publish.
+// connLost decides about what was sent and not answered. A message that is just
+// being handed to nats.go may have missed the connection altogether: it is
+// decided about when that has returned.
 func (p *Publisher) connLost() {
 	p.each(func(_ uint32, s *slot) (bool, error) {
 		if s.state != slotSent {
 			return false, nil
 		}
-		if s.repeatable() {
-			s.state, s.retryAt = slotWaiting, time.Time{}
+		if s.writing {
+			s.lost = true
 			return false, nil
 		}
-		return true, fmt.Errorf("the connection was lost: %w", ErrUnknown)
+		err := s.interrupted()
+		return err != nil, err
 	})
 }
 

@@ -53,24 +53,22 @@ func TestPullerAsksForNoMoreThanItsCallerHasRoomFor(t *testing.T) {
 	fillNumbered(t, b, 500)
 	p := puller(t, b, bus.PullConfig{})
 	held, bound := 0, 0
-	for _, max := range []int{10, 1, 7, 40, 3, 3, 100, 1, 1, 20} {
+	for _, ask := range []int{10, 1, 7, 40, 3, 3, 100, 1, 1, 20} {
 		for range 5 {
-			msgs, err := p.Fetch(ctx, max, nil)
+			msgs, err := p.Fetch(ctx, ask, nil)
 			require.NoError(t, err)
-			require.LessOrEqual(t, len(msgs), max)
+			require.LessOrEqual(t, len(msgs), ask)
 			held += len(msgs)
 			// Where max has shrunk, what was asked before still comes.
-			bound = greater(bound, max) - len(msgs)
+			bound = max(bound, ask) - len(msgs)
 			// The server answers this after it has delivered what it will for the
 			// requests it has.
 			info, err := b.ConsumerInfo(ctx, "S", "d")
 			require.NoError(t, err)
-			require.LessOrEqual(t, info.AckPending, held+bound, "fetched %d, max %d", held, max)
+			require.LessOrEqual(t, info.AckPending, held+bound, "fetched %d, max %d", held, ask)
 		}
 	}
 }
-
-func greater(a, b int) int { return max(a, b) }
 
 func TestPullerTakesNothingAfterAFullFetch(t *testing.T) {
 	ctx := testContext(t)
@@ -266,16 +264,11 @@ func TestPullerServesOneFetchAtATime(t *testing.T) {
 	_, err := p.Fetch(ctx, 1, nil) // held: the next one waits
 	require.NoError(t, err)
 	first, cancel := context.WithCancel(ctx)
-	result := make(chan error, 1)
-	go func() {
-		_, err := p.Fetch(first, 1, nil)
-		result <- err
-	}()
-	done, stop := context.WithCancel(ctx)
-	stop()
+	defer cancel()
+	result := fetching(first, p, 1)
 	require.Eventually(t, func() bool {
-		_, err := p.Fetch(done, 1, nil)
-		return !errorIs(err, context.Canceled)
+		info, err := b.ConsumerInfo(ctx, "S", "d")
+		return err == nil && info.Waiting > 0
 	}, patience, time.Millisecond)
 	_, err = p.Fetch(ctx, 1, nil)
 	require.ErrorIs(t, err, bus.ErrConcurrentFetch)

@@ -231,23 +231,6 @@ func TestPullAsksAnewAfterAReconnect(t *testing.T) {
 	require.NoError(t, receive(ctx, t, result))
 }
 
-func TestPullHeartbeatsKeepARequestOpen(t *testing.T) {
-	ctx := testContext(t)
-	f, b := newFake(t, "")
-	p := puller(t, b, bus.PullConfig{Expires: 3 * time.Second, Heartbeat: 400 * time.Millisecond})
-	result := fetching(ctx, p, 10)
-	first := receive(ctx, t, f.pulls)
-	tick := time.NewTicker(50 * time.Millisecond)
-	defer tick.Stop()
-	for range 30 { // longer than the puller bears silence
-		receive(ctx, t, tick.C)
-		f.status(first, "100", "Idle Heartbeat", -1)
-	}
-	f.deliver(first, "x", 0)
-	require.NoError(t, receive(ctx, t, result))
-	require.Empty(t, f.pulls)
-}
-
 // A request with a bound of bytes that is used up exactly ends without a word
 // from the server.
 func TestPullMaxBytesUsedUpExactly(t *testing.T) {

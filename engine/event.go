@@ -55,6 +55,18 @@ type RetryScheduled struct {
 	Delay       time.Duration
 }
 
+// Deferring says that a failed attempt is followed by another after so long a delay
+// that the transaction is stored with its source until then, instead of waiting
+// here (transaction.redeliver_over).
+type Deferring struct {
+	Task        string
+	Transaction ergon.Raw
+	Attempt     int // the one that failed
+	MaxAttempts int
+	Err         error
+	Delay       time.Duration
+}
+
 // SettleFailed says that the source did not take a settlement; it is tried again
 // after Delay. Until then the transaction is kept.
 type SettleFailed struct {
@@ -124,6 +136,7 @@ func (FetchFailed) event()    {}
 func (Started) event()        {}
 func (AttemptEnded) event()   {}
 func (RetryScheduled) event() {}
+func (Deferring) event()      {}
 func (SettleFailed) event()   {}
 func (LeaseLost) event()      {}
 func (Stuck) event()          {}

@@ -41,6 +41,8 @@ func describe(ev Event) (slog.Level, string) {
 		return slog.LevelDebug, "attempt done"
 	case RetryScheduled:
 		return slog.LevelWarn, "attempt failed: trying again"
+	case Deferring:
+		return slog.LevelWarn, "attempt failed: stored for a later one"
 	case SettleFailed:
 		return slog.LevelWarn, "settlement failed: trying again; the transaction is kept"
 	case LeaseLost:
@@ -87,6 +89,9 @@ func attributes(ev Event) []slog.Attr {
 	case RetryScheduled:
 		return append(append(of(ev.Task, ev.Transaction), failure(ev.Err)...), slog.String("phase", string(ev.Phase)),
 			slog.Int("attempt", ev.Attempt), slog.Int("max_attempts", ev.MaxAttempts), slog.Duration("delay", ev.Delay))
+	case Deferring:
+		return append(append(of(ev.Task, ev.Transaction), failure(ev.Err)...), slog.Int("attempt", ev.Attempt),
+			slog.Int("max_attempts", ev.MaxAttempts), slog.Duration("delay", ev.Delay))
 	case SettleFailed:
 		return append(append(of(ev.Task, ev.Transaction), failure(ev.Err)...), slog.String("settlement", ev.Kind.String()),
 			slog.Int("attempt", ev.Attempt), slog.Duration("delay", ev.Delay))

@@ -32,6 +32,10 @@ func TestLogEvents(t *testing.T) {
 			engine.RetryScheduled{Task: "t", Transaction: tx, Phase: ergon.PhaseProcess, Attempt: 1, MaxAttempts: 8, Err: failure, Delay: 200 * time.Millisecond},
 			[]string{"level=WARN", "delay=200ms", "attempt=1", "max_attempts=8", "phase=process", "category=SYSTEM"},
 		},
+		{engine.Deferring{Task: "t", Transaction: tx, Attempt: 2, Err: failure, Delay: time.Hour}, []string{"level=WARN", "delay=1h0m0s", "attempt=2"}},
+		{engine.BreakerChanged{Task: "t", Phase: ergon.PhaseProcess, Open: true}, []string{"level=WARN", "phase=process"}},
+		{engine.BreakerChanged{Task: "t", Phase: ergon.PhaseProcess}, []string{"level=INFO", "closed"}},
+		{engine.Stuck{Task: "t", Transaction: tx, After: time.Minute, Stack: "main.f"}, []string{"level=ERROR", "stack=main.f"}},
 		{engine.SettleFailed{Task: "t", Transaction: tx, Kind: ergon.Dead, Err: failure}, []string{"level=WARN", "settlement=dead"}},
 		{engine.LeaseLost{Task: "t", Transaction: tx}, []string{"level=WARN", "transaction=tx-1"}},
 		{

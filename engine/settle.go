@@ -102,6 +102,11 @@ func (f *flight) ended(how ending, delay time.Duration, err error) {
 		}
 		f.settle(ergon.Settlement{Kind: ergon.Dead, Err: f.err, Dead: f.deadFacts()}, Dead)
 	case thenRetryLater:
+		e := f.e
+		e.emit(Deferring{
+			Task: e.task.name, Transaction: f.raw, Attempt: f.n,
+			MaxAttempts: e.phases[f.step].MaxAttempts(), Err: err, Delay: delay,
+		})
 		f.settle(ergon.Settlement{
 			Kind: ergon.Retry, After: delay, NextAttempt: f.n + 1,
 			Err: f.fail(f.step.phase(), f.n, err),

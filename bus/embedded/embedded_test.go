@@ -150,7 +150,7 @@ func TestManyStartsOneServer(t *testing.T) {
 				return
 			}
 			var locked *embedded.LockedError
-			if !errorAs(err, &locked) || locked.URL == "" {
+			if !errors.As(err, &locked) || locked.URL == "" {
 				t.Errorf("%v", err)
 			}
 		})
@@ -268,5 +268,3 @@ func (l *logBook) String() string {
 func (l *logBook) logger() *slog.Logger {
 	return slog.New(slog.NewTextHandler(l, &slog.HandlerOptions{Level: slog.LevelDebug}))
 }
-
-func errorAs[T error](err error, target *T) bool { return errors.As(err, target) }

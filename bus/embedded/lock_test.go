@@ -104,7 +104,7 @@ func TestDataHome(t *testing.T) {
 }
 
 func TestLoggerRemembersTheFirstFatalLine(t *testing.T) {
-	l := &logger{log: discard()}
+	l := &logger{log: slog.New(slog.DiscardHandler)}
 	require.NoError(t, l.fatal())
 	l.Fatalf("first %d", 1)
 	l.Fatalf("second")
@@ -114,5 +114,3 @@ func TestLoggerRemembersTheFirstFatalLine(t *testing.T) {
 	l.Debugf("x")
 	require.EqualError(t, l.fatal(), "first 1")
 }
-
-func discard() *slog.Logger { return slog.New(slog.DiscardHandler) }

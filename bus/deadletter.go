@@ -15,17 +15,8 @@ import (
 	"github.com/ergon-framework/ergon/internal/semconv"
 )
 
-const (
-	// deadEncoding marks a payload that was compressed in order to fit.
-	deadEncoding = semconv.DeadPrefix + "Encoding"
-	// deadDropped names the headers that did not fit.
-	deadDropped = semconv.DeadPrefix + "Dropped"
-	// deadRequeue counts how often the message came back from dead letters.
-	deadRequeue = semconv.DeadPrefix + "Requeue"
-
-	// maxHeader is what a stream takes of headers; it refuses 64 KiB and more.
-	maxHeader = 1<<16 - 1
-)
+// maxHeader is what a stream takes of headers; it refuses 64 KiB and more.
+const maxHeader = 1<<16 - 1
 
 // A DeadLetter is what is known of a message's end, besides the message. What
 // is left zero is not written.
@@ -82,7 +73,7 @@ func DeadMessage(orig *nats.Msg, dlqSubject string, d DeadLetter) *nats.Msg {
 		{semconv.DeadSubject, d.Subject},
 		{semconv.DeadSequence, sequence(d.Sequence)},
 		{semconv.DeadTraceID, d.TraceID},
-		{deadRequeue, count(d.Requeue)},
+		{semconv.DeadRequeue, count(d.Requeue)},
 	} {
 		if v := OneLine(h.value, MaxReason); v != "" {
 			m.Header[h.name] = []string{v}
@@ -130,7 +121,7 @@ func dropLargest(h nats.Header, kept []string, limit int) {
 	for _, name := range kept {
 		delete(h, name)
 		dropped = append(dropped, name)
-		h[deadDropped] = []string{OneLine(strings.Join(dropped, " "), MaxReason)}
+		h[semconv.DeadDropped] = []string{OneLine(strings.Join(dropped, " "), MaxReason)}
 		if headerSize(h) <= limit {
 			return
 		}

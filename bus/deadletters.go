@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go"
+
+	"github.com/ergon-framework/ergon/internal/semconv"
 )
 
 // What a DeadLetterConfig gets where it is left zero.
@@ -250,7 +252,7 @@ func fit(m *nats.Msg, limit int64) error {
 	if err := z.Close(); err != nil {
 		return err
 	}
-	m.Header[deadEncoding] = []string{"gzip"}
+	m.Header[semconv.DeadEncoding] = []string{"gzip"}
 	m.Data = b.Bytes()
 	if packed := wireSize(m); int64(packed) > limit {
 		return fmt.Errorf("%w: %d bytes with headers, %d compressed, and the server takes %d: raise its max_payload",

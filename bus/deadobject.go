@@ -10,10 +10,6 @@ import (
 	"github.com/ergon-framework/ergon/internal/semconv"
 )
 
-// deadObject says where the payload of a dead letter is that did not fit beside
-// its headers: "<bucket>/<object>" in JetStream's object store.
-const deadObject = semconv.DeadPrefix + "Object"
-
 // PayloadBucket is the object-store bucket for the payloads that don't fit into a
 // dead letter of the stream. It is made when the first one comes.
 func PayloadBucket(stream string) string { return stream + "_PAYLOADS" }
@@ -60,7 +56,7 @@ func (l *DeadLetters) putObject(ctx context.Context, m *nats.Msg) error {
 	if _, err := store.PutBytes(ctx, name, m.Data); err != nil {
 		return fmt.Errorf("put %q into bucket %q: %w", name, bucket, err)
 	}
-	m.Header[deadObject] = []string{bucket + "/" + name}
+	m.Header[semconv.DeadObject] = []string{bucket + "/" + name}
 	m.Data = nil
 	return nil
 }

@@ -173,9 +173,7 @@ func (p *Puller) Fetch(ctx context.Context, max int, into []*nats.Msg) ([]*nats.
 			continue
 		}
 		p.send(step.ask)
-		if step.lookup != "" {
-			p.lookUp(step.lookup)
-		}
+		p.lookUp(step.lookup)
 		if step.answer != nil {
 			if err := p.judge(step.answer); err != nil {
 				return into, p.fetchError(err)
@@ -212,11 +210,11 @@ type watch struct {
 // A step is what one look at the state, under the lock, found to be done
 // without it.
 type step struct {
-	renew  bool    // open a new subscription, then look again
-	ask    request // a pull request to send, if its n > 0
-	lookup string  // reply subject of a question about the consumer
-	answer []byte  // of such a question, to be judged
-	taken  bool    // messages were appended
+	renew  bool     // open a new subscription, then look again
+	ask    request  // a pull request to send, if its n > 0
+	lookup question // about the consumer, if it has a subject
+	answer []byte   // of such a question, to be judged
+	taken  bool     // messages were appended
 	err    error
 	until  time.Time // look again then at the latest
 }
@@ -263,7 +261,7 @@ func (p *Puller) advance(max int, into []*nats.Msg, w *watch) (step, []*nats.Msg
 		return step{renew: true}, into
 	case p.info.answer != nil:
 		answer := p.info.answer
-		p.info.forget()
+		p.info.answer = nil
 		return step{answer: answer}, into
 	}
 

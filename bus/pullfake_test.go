@@ -45,6 +45,19 @@ type fakeAPI struct {
 	t     *testing.T
 	nc    *nats.Conn
 	pulls chan pull
+	looks chan look
+}
+
+// look is a question for the next message of a filter.
+type look struct {
+	Seq  uint64 `json:"seq"`
+	Next string `json:"next_by_subj"`
+	m    *nats.Msg
+}
+
+func (l look) answer(t *testing.T, json string) {
+	t.Helper()
+	require.NoError(t, l.m.Respond([]byte(json)))
 }
 
 // pull is a pull request as the server gets it.
@@ -64,7 +77,7 @@ func newFake(t *testing.T, info string, opts ...bus.Option) (*fakeAPI, *bus.Bus)
 	nc, err := nats.Connect(s.ClientURL())
 	require.NoError(t, err)
 	t.Cleanup(nc.Close)
-	f := &fakeAPI{t: t, nc: nc, pulls: make(chan pull, 1000)}
+	f := &fakeAPI{t: t, nc: nc, pulls: make(chan pull, 1000), looks: make(chan look, 1000)}
 	if info == "" {
 		info = `{"stream_name":"S","name":"d","num_pending":1}`
 	}
@@ -78,6 +91,11 @@ func newFake(t *testing.T, info string, opts ...bus.Option) (*fakeAPI, *bus.Bus)
 			p := pull{reply: m.Reply}
 			if json.Unmarshal(m.Data, &p) == nil {
 				f.pulls <- p
+			}
+		case strings.HasPrefix(api, "STREAM.MSG.GET."):
+			l := look{m: m}
+			if json.Unmarshal(m.Data, &l) == nil {
+				f.looks <- l
 			}
 		}
 	})

@@ -19,15 +19,23 @@ type infoState struct {
 	number uint64    // of the question that is open
 	open   bool
 	answer []byte
+	doubt  doubt
 }
 
 func (i *infoState) forget() {
 	i.open, i.answer = false, nil
+	i.doubt.forget()
 }
 
-// question returns where the answer to the next question is to go, or "" if
-// none is due. An open question is overdue when infoWait has passed.
-func (p *Puller) question(now time.Time) string {
+// A question is a request to JetStream's API.
+type question struct {
+	subject, reply string
+	body           []byte
+}
+
+// question returns the next question, or none if none is due. An open question
+// is overdue when infoWait has passed.
+func (p *Puller) question(now time.Time) question {
 	i := &p.info
 	if i.due.IsZero() {
 		i.due = now
@@ -36,22 +44,31 @@ func (p *Puller) question(now time.Time) string {
 		}
 	}
 	if now.Before(i.due) {
-		return ""
+		return question{}
 	}
-	if i.open && p.suspect {
+	if i.open {
 		// Nobody answers questions, or we may not ask any: pulling will show.
 		p.suspect = false
+		i.doubt.looking = false
 	}
 	i.number++
 	i.open = true
 	i.due = now.Add(infoWait)
-	return p.inbox + ".i." + strconv.FormatUint(i.number, 10)
+	q := question{reply: p.inbox + ".i." + strconv.FormatUint(i.number, 10)}
+	if i.doubt.looking {
+		q.subject, q.body = p.apiLook(), i.doubt.body()
+	} else {
+		q.subject = p.bus.apiPrefix + "CONSUMER.INFO." + p.cfg.Stream + "." + p.cfg.Durable
+	}
+	return q
 }
 
 // lookUp sends the question.
-func (p *Puller) lookUp(reply string) {
-	subject := p.bus.apiPrefix + "CONSUMER.INFO." + p.cfg.Stream + "." + p.cfg.Durable
-	if err := p.bus.consume.nc.PublishRequest(subject, reply, nil); err != nil {
+func (p *Puller) lookUp(q question) {
+	if q.subject == "" {
+		return
+	}
+	if err := p.bus.consume.nc.PublishRequest(q.subject, q.reply, q.body); err != nil {
 		p.log.Debug("ask about consumer", "error", err)
 	}
 }
@@ -64,6 +81,7 @@ func (p *Puller) answered(number string, m *nats.Msg) {
 	p.info.open = false
 	if first(m.Header, statusHeader) != "" || len(m.Data) == 0 {
 		// No JetStream for now. It says nothing of the consumer.
+		p.info.doubt.looking = false
 		p.postpone()
 		return
 	}
@@ -80,15 +98,15 @@ func (p *Puller) postpone() {
 // question was asked, or the Fetch would have returned that. What is on its way
 // to us counts as unacknowledged.
 func (p *Puller) judge(answer []byte) error {
-	info, err := parseInfo(answer)
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	if p.info.doubt.looking {
+		return p.judgeLook(answer)
+	}
+	info, err := parseInfo(answer)
 	switch {
 	case errors.Is(err, jetstream.ErrConsumerNotFound), errors.Is(err, jetstream.ErrStreamNotFound):
-		p.idle = idleMin
-		p.suspect = true // the next Fetch looks before it asks
-		p.stale = true
-		return goneError(p.cfg.Stream, p.cfg.Durable, err)
+		return p.gone(err)
 	case err != nil:
 		p.log.Debug("look at consumer", "error", err)
 		p.postpone()
@@ -102,11 +120,18 @@ func (p *Puller) judge(answer []byte) error {
 		return nil
 	}
 	if info.NumPending == 0 && info.NumAckPending == 0 && p.buf.len() == 0 {
-		p.idle = idleMin
-		return ErrDrained
+		return p.seemsDrained(info)
 	}
+	p.info.doubt.since = time.Time{}
 	p.postpone()
 	return nil
+}
+
+func (p *Puller) gone(err error) error {
+	p.idle = idleMin
+	p.suspect = true // the next Fetch looks before it asks
+	p.stale = true
+	return goneError(p.cfg.Stream, p.cfg.Durable, err)
 }
 
 // What the connection reports.
@@ -129,13 +154,20 @@ func (p *Puller) connClosed() {
 	p.signal()
 }
 
-// connError hears of a denied pull request: there is no reply to it.
+// connError hears of a denied request: there is no reply to it.
 func (p *Puller) connError(err error) {
-	if subject, ok := deniedSubject(err); !ok || subject != p.subject {
+	subject, ok := deniedSubject(err)
+	if !ok {
 		return
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	if subject == p.apiLook() {
+		p.info.doubt.denied = true
+	}
+	if subject != p.subject {
+		return
+	}
 	p.failed = fmt.Errorf("%w: %w", ErrDenied, err)
 	p.pending = 0
 	p.signal()

@@ -59,6 +59,10 @@ const (
 	DeadSubject      = "Ergon-Dead-Subject"
 	DeadSequence     = "Ergon-Dead-Sequence"
 	DeadTraceID      = "Ergon-Dead-Trace-Id"
+	DeadEncoding     = "Ergon-Dead-Encoding" // "gzip": of a payload that was too large
+	DeadObject       = "Ergon-Dead-Object"   // "<bucket>/<object>": where the payload is, if not here
+	DeadDropped      = "Ergon-Dead-Dropped"  // names of the headers that there was no room for
+	DeadRequeue      = "Ergon-Dead-Requeue"  // how often it had been requeued
 )
 
 // Headers of NATS that Ergon writes or reads.

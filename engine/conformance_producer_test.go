@@ -98,6 +98,8 @@ func TestProducerTransactionTimeout(t *testing.T) {
 		require.Equal(t, []string{"100ms 0 TIMEOUT 1", "200ms 2 TIMEOUT 1"}, ended.all())
 		require.Equal(t, []string{"1"}, succeeded.all())
 		require.EqualValues(t, 2, report.Dead)
+		require.Len(t, report.Results, 3)
+		require.NotNil(t, report.Results[0].Err)
 		require.ErrorContains(t, report.Results[0].Err, "the transaction exceeded its 100ms")
 		require.Len(t, p.sink.All(), 1)
 	})

@@ -42,6 +42,29 @@ func TestConcurrencyIsExact(t *testing.T) {
 	}
 }
 
+// R076: a retry stands in line for a slot as a first attempt does: beside others that
+// are busy it is not one more.
+func TestRetriesStayWithinTheConcurrency(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var g gauge
+		r := newRig(consume(func(ctx context.Context, _ ergon.Transaction[string]) (ergon.None, error) {
+			g.enter()
+			defer g.leave()
+			time.Sleep(time.Second)
+			if ergon.ExecutionOf(ctx).Attempt < 3 {
+				return ergon.None{}, errors.New("not yet")
+			}
+			return ergon.None{}, nil
+		}))
+		r.policy.Loop.Concurrency = 3
+		r.push(names(12)...)
+		report := r.run(t)
+		require.EqualValues(t, 12, report.Succeeded)
+		require.EqualValues(t, 24, report.Retries)
+		require.Equal(t, 3, g.peak())
+	})
+}
+
 // R007: a phase's bulkhead bounds the phase, and waiting spends no attempt time.
 func TestBulkheadBoundsThePhase(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

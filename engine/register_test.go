@@ -138,21 +138,32 @@ func TestNewFindsFaults(t *testing.T) {
 	require.NoError(t, err)
 }
 
-// R071: an engine keeps a copy of its policy.
+// R071: an engine keeps a copy of its policy, down to what a map in it holds.
 func TestPolicyIsCopied(t *testing.T) {
-	runs := 0
-	r := newRig(consume(func(context.Context, ergon.Transaction[string]) (ergon.None, error) {
-		runs++
-		return ergon.None{}, ergon.Business("no")
-	}))
-	r.policy.Fetch.Extra = map[string]any{"a": 1}
-	r.push("a")
+	extra := func() map[string]any {
+		return map[string]any{"a": 1, "list": []any{"b", map[string]any{"c": 1.5}}}
+	}
+	vandalise := func(m map[string]any) {
+		m["a"] = 2
+		list := m["list"].([]any)
+		list[1].(map[string]any)["c"] = 2.5
+		list[0] = "d"
+	}
+	r := newRig(nothing())
+	r.policy.Fetch.Extra = extra()
 	e := r.engine(t)
-	r.policy.Fetch.Extra["a"] = 2
-	r.policy.Process.Retry.MaxAttempts = 0
-	_, err := e.Run(t.Context())
+	vandalise(r.policy.Fetch.Extra)
+	require.Equal(t, extra(), e.Policy().Fetch.Extra)
+
+	p := policy.DefaultProducer()
+	p.Fetch.Extra = extra()
+	e, err := engine.New(engine.Config{
+		Task: engine.Produce("make", &maker[int, string]{produce: spell}), Producer: p,
+		Source: r.queue.Source(), Sinks: map[string]ergon.Sink{"out": r.sink},
+	})
 	require.NoError(t, err)
-	require.Equal(t, 1, runs)
+	vandalise(p.Fetch.Extra)
+	require.Equal(t, extra(), e.Policy().Fetch.Extra)
 }
 
 func TestRunTwiceIsAnError(t *testing.T) {

@@ -198,8 +198,8 @@ type Outcome struct {
 	Attempts int           // the number of the last attempt
 	Deferred bool          // given away by Defer
 	Delay    time.Duration // before the next attempt, when Deferred
-	// Cut says that ctx ended before the policy was through: another attempt
-	// could have followed. context.Cause(ctx) says why.
+	// Cut says that ctx ended before the policy was through, or during its last
+	// attempt, and the failure is one that is retried. context.Cause(ctx) says why.
 	Cut bool
 }
 

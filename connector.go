@@ -45,10 +45,6 @@ type Source interface {
 	Close(ctx context.Context) error
 }
 
-// Readier is an optional part of a [Source]: the channel receives when a Fetch
-// would not wait, so that the engine cuts the pause after an empty fetch short.
-type Readier interface{ Ready() <-chan struct{} }
-
 // Delivery is one transaction together with the lease under which it is held.
 type Delivery interface {
 	// Transaction is what was delivered. It is the same at each call. A message
@@ -97,6 +93,9 @@ type DeliveryInfo struct {
 	// CanDefer says that the source takes a Retry settlement, which stores the
 	// transaction for later together with its next attempt.
 	CanDefer bool
+	// Crashes counts the earlier starts of this stored message that never ended,
+	// as far as they were recorded: see StartRecorder. 0 for most.
+	Crashes int
 }
 
 // SettleKind is how a delivery ends.
@@ -139,6 +138,12 @@ type Settlement struct {
 	NextAttempt int
 	// Err is why, for Dead and Retry.
 	Err *Error
+	// FirstSeen is when the transaction's first attempt began, for Dead and Retry:
+	// what the next delivery's DeliveryInfo says.
+	FirstSeen time.Time
+	// Confirm asks for done to be called only once the transport has said that it
+	// took the settlement, for Ack. Sources that are always told ignore it.
+	Confirm bool
 	// Dead are the further facts of a dead letter, for Dead.
 	Dead DeadFacts
 	// Reply is what the task's outputs were, for sources whose caller waits for
@@ -154,8 +159,6 @@ type DeadFacts struct {
 	// HandlerErr is what the exception handler returned, nil if it did well or
 	// there is none.
 	HandlerErr error
-	// FirstSeen is when the first attempt of the delivery began.
-	FirstSeen time.Time
 	// FailedAt is when the transaction failed for good.
 	FailedAt time.Time
 }

@@ -60,13 +60,15 @@ type Engine struct {
 	fetchPhase  *resilience.Phase
 	settleRetry policy.Retry
 
-	guard guard
-	runq  runq
-	stats stats
-	goes  sync.WaitGroup // retries, of attempts and of settlements
-	pool  sync.WaitGroup // workers
-	held  atomic.Int64   // flights in the guard
-	wake  chan struct{}  // something changed that the loop may wait for
+	guard    guard
+	suspects suspects
+	health   health
+	runq     runq
+	stats    stats
+	goes     sync.WaitGroup // retries, of attempts and of settlements
+	pool     sync.WaitGroup // workers
+	held     atomic.Int64   // flights in the guard
+	wake     chan struct{}  // something changed that the loop may wait for
 	// A lease came that is shorter than those before.
 	shorter chan struct{}
 

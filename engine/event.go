@@ -109,6 +109,21 @@ type Finished struct {
 	Duration    time.Duration // since the first attempt began, 0 if none did
 }
 
+// StartNotRecorded says that a start could not be recorded with the source: if it
+// kills the process, nobody will know (transaction.max_deliveries).
+type StartNotRecorded struct {
+	Task        string
+	Transaction ergon.Raw
+	Err         error
+}
+
+// HealthChanged says that something keeps the engine from its work, or, with a nil
+// Err, that it works again.
+type HealthChanged struct {
+	Task string
+	Err  error
+}
+
 // BreakerChanged says that a phase's circuit breaker opened, and nothing new is
 // fetched until it lets a trial through, or that it closed.
 type BreakerChanged struct {
@@ -130,19 +145,21 @@ type Ended struct {
 	Err    error
 }
 
-func (BreakerChanged) event() {}
-func (Fetched) event()        {}
-func (FetchFailed) event()    {}
-func (Started) event()        {}
-func (AttemptEnded) event()   {}
-func (RetryScheduled) event() {}
-func (Deferring) event()      {}
-func (SettleFailed) event()   {}
-func (LeaseLost) event()      {}
-func (Stuck) event()          {}
-func (Finished) event()       {}
-func (Stopping) event()       {}
-func (Ended) event()          {}
+func (BreakerChanged) event()   {}
+func (HealthChanged) event()    {}
+func (StartNotRecorded) event() {}
+func (Fetched) event()          {}
+func (FetchFailed) event()      {}
+func (Started) event()          {}
+func (AttemptEnded) event()     {}
+func (RetryScheduled) event()   {}
+func (Deferring) event()        {}
+func (SettleFailed) event()     {}
+func (LeaseLost) event()        {}
+func (Stuck) event()            {}
+func (Finished) event()         {}
+func (Stopping) event()         {}
+func (Ended) event()            {}
 
 // emit is for events off the path of a transaction that does well; on that path
 // the observer is looked at first, so that nothing is built for nobody.

@@ -105,6 +105,7 @@ type flight struct {
 	settlement ergon.Settlement
 	outcome    Outcome
 	retries    int // of the settlement
+	recorder   ergon.StartRecorder
 	firstTry   settleTry
 }
 
@@ -164,6 +165,7 @@ func (f *flight) advance(w *worker) {
 			f.finish(Lost)
 			return
 		}
+		f.recordStart()
 		f.begin()
 		f.e.begun(f)
 	}

@@ -58,6 +58,13 @@ func describe(ev Event) (slog.Level, string) {
 		case Succeeded, Deferred, Released, Lost, Merged:
 			return slog.LevelDebug, "transaction " + string(ev.Outcome)
 		}
+	case StartNotRecorded:
+		return slog.LevelWarn, "start not recorded: if it kills the process, nobody will know"
+	case HealthChanged:
+		if ev.Err != nil {
+			return slog.LevelWarn, "task is not ready"
+		}
+		return slog.LevelInfo, "task is ready again"
 	case BreakerChanged:
 		if ev.Open {
 			return slog.LevelWarn, "circuit breaker opened: nothing new is fetched"
@@ -110,6 +117,10 @@ func attributes(ev Event) []slog.Attr {
 			attrs = append(attrs, slog.String("handler_error", ev.HandlerErr.Error()))
 		}
 		return attrs
+	case StartNotRecorded:
+		return append(of(ev.Task, ev.Transaction), failure(ev.Err)...)
+	case HealthChanged:
+		return append(failure(ev.Err), slog.String("task", ev.Task))
 	case BreakerChanged:
 		return []slog.Attr{slog.String("task", ev.Task), slog.String("phase", string(ev.Phase))}
 	case Stopping:

@@ -161,11 +161,13 @@ func (e *Engine) fetch(ctx context.Context, room int) ([]ergon.Delivery, error) 
 	}
 	err := once(ctx)
 	if err != nil {
+		defer e.health.fetched(nil)
 		out := e.fetchPhase.Retry(ctx, &resilience.Run{
 			First:   1,
 			Random:  randomOf(e.task.name, stepStart).Float64,
 			Attempt: func(ctx context.Context, _ int) error { return once(ctx) },
 			Scheduled: func(n int, err error, delay time.Duration) {
+				e.health.fetched(fmt.Errorf("fetch fails: %w", err))
 				e.emit(FetchFailed{Task: e.task.name, Connector: e.connector, Attempt: n, Err: err, Delay: delay})
 			},
 		}, err)
@@ -200,11 +202,9 @@ func (e *Engine) admit(deliveries []ergon.Delivery, room int) {
 		e.admitted.Add(1)
 		switch e.guard.admit(f, i >= room) {
 		case admittedRun:
-			if !f.raw.Valid() {
-				f.refuse()
-				continue
+			if e.cleared(f) {
+				run = append(run, f)
 			}
-			run = append(run, f)
 		case admittedWait:
 		case admittedMerged:
 			e.admitted.Add(-1)
@@ -215,16 +215,6 @@ func (e *Engine) admit(deliveries []ergon.Delivery, room int) {
 		}
 	}
 	e.runq.pushAll(run)
-}
-
-// refuse sets a transaction without an identity aside, unrun. Its source broke the
-// contract: run, the outputs of two such transactions would have one ID, and the
-// bus would drop the second as a copy of the first.
-func (f *flight) refuse() {
-	err := ergon.Business("the source delivered a transaction without an ID")
-	f.err, f.failedAt = f.fail(ergon.PhaseFetch, 1, err), time.Now().UTC()
-	f.err.TransactionID = ""
-	f.settle(ergon.Settlement{Kind: ergon.Dead, Err: f.err, Dead: f.deadFacts()}, Dead)
 }
 
 // waited decides what becomes of a flight whose ID was taken by one that ended
@@ -238,7 +228,7 @@ func (e *Engine) waited(next, before *flight, outcome Outcome) {
 		next.settle(ergon.Settlement{Kind: ergon.Ack}, Merged)
 	case e.stopping.Load():
 		next.release()
-	default:
+	case e.cleared(next):
 		e.runq.push(next)
 	}
 }

@@ -96,7 +96,7 @@ func TestProduceThatKeepsFailing(t *testing.T) {
 		require.Equal(t, ergon.PhaseProduce, dead.Err.Phase)
 		require.Equal(t, 4, dead.Err.Attempt)
 		require.Equal(t, ergon.DeadFacts{
-			Outputs: 2, Confirmed: 1, Unknown: 1, FirstSeen: dead.Dead.FirstSeen, FailedAt: dead.Dead.FailedAt,
+			Outputs: 2, Confirmed: 1, Unknown: 1, FailedAt: dead.Dead.FailedAt,
 		}, dead.Dead)
 	})
 }

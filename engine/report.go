@@ -4,6 +4,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/ergon-framework/ergon"
 	"github.com/ergon-framework/ergon/internal/meter"
 )
 
@@ -31,6 +32,8 @@ type Snapshot struct {
 	Report
 	Held, Queued, Running int           // unsettled; waiting for a slot; in a slot
 	P50, P99              time.Duration // of a delivery, from its first attempt to its settlement
+	Lag                   ergon.Lag
+	Unready               string // why, "" when it is ready: see Engine.Health
 }
 
 // Snapshot may be called at any time, from any goroutine.
@@ -38,6 +41,10 @@ func (e *Engine) Snapshot() Snapshot {
 	s := Snapshot{Report: e.report(0, 0), Held: int(e.held.Load())}
 	s.Queued, s.Running = e.runq.load()
 	s.P50, s.P99 = e.stats.duration.Quantile(0.5), e.stats.duration.Quantile(0.99)
+	s.Lag = e.Lag()
+	if err := e.Health(); err != nil {
+		s.Unready = err.Error()
+	}
 	return s
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -98,7 +99,7 @@ func (e *Engine) stop(taking context.Context) {
 	}
 	e.stopping.Store(true)
 	e.emit(Stopping{Task: e.task.name, Held: int(e.held.Load())})
-	for _, f := range append(e.runq.takeUnstarted(), e.guard.takeWaiting()...) {
+	for _, f := range slices.Concat(e.runq.takeUnstarted(), e.guard.takeWaiting(), e.suspects.takeWaiting()) {
 		f.release()
 	}
 	grace := e.policy.Shutdown.Grace.D()

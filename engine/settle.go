@@ -87,7 +87,7 @@ func (f *flight) ended(how ending, delay time.Duration, err error) {
 		}
 		f.queue(stepSuccess)
 	case thenAck:
-		f.settle(ergon.Settlement{Kind: ergon.Ack, Reply: f.outs}, Succeeded)
+		f.settle(ergon.Settlement{Kind: ergon.Ack, Reply: f.outs, Confirm: f.e.policy.Transaction.ConfirmAck}, Succeeded)
 	case thenException:
 		f.err, f.attempts, f.failedAt = f.fail(f.step.phase(), f.n, err), f.n, time.Now().UTC()
 		if f.e.task.exception == nil {
@@ -100,7 +100,7 @@ func (f *flight) ended(how ending, delay time.Duration, err error) {
 		if how == endFailed {
 			f.handlerErr = f.fail(ergon.PhaseException, f.n, err)
 		}
-		f.settle(ergon.Settlement{Kind: ergon.Dead, Err: f.err, Dead: f.deadFacts()}, Dead)
+		f.settle(f.dead(), Dead)
 	case thenRetryLater:
 		e := f.e
 		e.emit(Deferring{
@@ -108,7 +108,7 @@ func (f *flight) ended(how ending, delay time.Duration, err error) {
 			MaxAttempts: e.phases[f.step].MaxAttempts(), Err: err, Delay: delay,
 		})
 		f.settle(ergon.Settlement{
-			Kind: ergon.Retry, After: delay, NextAttempt: f.n + 1,
+			Kind: ergon.Retry, After: delay, NextAttempt: f.n + 1, FirstSeen: f.at,
 			Err: f.fail(f.step.phase(), f.n, err),
 		}, Deferred)
 	case thenRelease:
@@ -118,10 +118,14 @@ func (f *flight) ended(how ending, delay time.Duration, err error) {
 	}
 }
 
+func (f *flight) dead() ergon.Settlement {
+	return ergon.Settlement{Kind: ergon.Dead, Err: f.err, FirstSeen: f.at, Dead: f.deadFacts()}
+}
+
 func (f *flight) deadFacts() ergon.DeadFacts {
 	facts := ergon.DeadFacts{
 		Outputs: len(f.outs), Confirmed: f.confirmed, HandlerErr: f.handlerErr,
-		FirstSeen: f.at, FailedAt: f.failedAt,
+		FailedAt: f.failedAt,
 	}
 	if f.err.Phase == ergon.PhaseProduce && f.sent {
 		facts.Unknown = facts.Outputs - facts.Confirmed
@@ -197,6 +201,7 @@ func (f *flight) settled(err error) {
 func (f *flight) settleAgain(err error) {
 	e := f.e
 	f.retries++
+	e.health.unsettle(f.settlement.Kind, f.retries == 1, err)
 	delay := e.settleRetry.Delay(f.retries - 1)
 	e.emit(SettleFailed{Task: e.task.name, Transaction: f.raw, Kind: f.settlement.Kind, Attempt: f.retries, Err: err, Delay: delay})
 	timer := time.NewTimer(delay)
@@ -239,6 +244,10 @@ func (f *flight) finish(outcome Outcome) {
 	stuck := f.stuck > 0
 	f.mu.Unlock()
 	e.finished(f, outcome)
+	if f.retries > 0 {
+		e.health.settled()
+	}
+	f.forgetStart()
 	if !stuck { // otherwise its code leaves when it returns
 		e.leaveGuard(f)
 	}

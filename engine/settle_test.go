@@ -178,8 +178,8 @@ func TestDeadLetterFacts(t *testing.T) {
 		r, _ := failing(errors.New("down"))
 		r.push("a")
 		r.run(t)
-		facts := r.onlyDead(t).Settlement.Dead
-		require.Equal(t, began, facts.FirstSeen)
-		require.Equal(t, began.Add(700*ms), facts.FailedAt)
+		dead := r.onlyDead(t).Settlement
+		require.Equal(t, began, dead.FirstSeen)
+		require.Equal(t, began.Add(700*ms), dead.Dead.FailedAt)
 	})
 }

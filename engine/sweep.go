@@ -35,6 +35,7 @@ func (e *Engine) sweep(ctx context.Context) {
 				f.extend(ctx, now)
 			}
 			clear(all)
+			e.watchHealth()
 			timer.Reset(e.sweepEvery())
 		}
 	}

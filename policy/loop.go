@@ -86,7 +86,10 @@ type Transaction struct {
 	// limit. Default 5m.
 	Timeout Duration `json:"timeout" yaml:"timeout"`
 	// How many times a transaction may start without ever ending, as when it kills
-	// its process, before it is set aside unrun. Clean redeliveries do not count.
+	// its process, before it is set aside unrun. Starts are recorded from the third
+	// delivery on, so that a transaction that does well costs nothing, and one that
+	// crashes every time is set aside after two more crashes than this. What crashed
+	// once runs while no other such transaction does. Clean redeliveries do not count.
 	// 0 is no limit, and then one poisonous message can crash for ever. Default 5.
 	MaxDeliveries int `json:"max_deliveries" yaml:"max_deliveries" jsonschema:"minimum=0,maximum=1000000"`
 	// How long a wait before a retry may be and still be spent in place, holding no
@@ -98,6 +101,10 @@ type Transaction struct {
 	// transaction ends as stuck and its worker is replaced. 0s waits for ever.
 	// Default 1m.
 	StuckAfter Duration `json:"stuck_after" yaml:"stuck_after"`
+	// Whether an acknowledgement is sent again until the source says that it has it.
+	// A lost one is otherwise noticed as a redelivery, whose outputs the broker drops
+	// as copies. It costs a message from the source for each. Default false.
+	ConfirmAck bool `json:"confirm_ack" yaml:"confirm_ack"`
 }
 
 // Shutdown says how a loop is stopped.

@@ -111,7 +111,7 @@ func (d *delivery) letter(s ergon.Settlement) bus.DeadLetter {
 		Task: s.Err.Task, Phase: string(s.Err.Phase), Category: string(s.Err.Category), Reason: s.Err.Reason(),
 		Attempts: s.Err.Attempt, Deliveries: d.info.Deliveries,
 		Outputs:   fmt.Sprintf("m=%d confirmed=%d unknown=%d", s.Dead.Outputs, s.Dead.Confirmed, s.Dead.Unknown),
-		FirstSeen: s.Dead.FirstSeen, FailedAt: s.Dead.FailedAt,
+		FirstSeen: s.FirstSeen, FailedAt: s.Dead.FailedAt,
 		Stream: d.meta.Stream, Subject: d.msg.Subject, Sequence: d.meta.StreamSeq,
 		// With the time at which it was stored: a stream that was made anew counts
 		// from 1 again, and a plain message's ID is its number.

@@ -58,6 +58,7 @@ type Queue struct {
 // message is one stored message. Equal transactions that were pushed twice are
 // two of them.
 type message struct {
+	starts     int // recorded and not forgotten
 	seq        int
 	tx         ergon.Raw
 	attempt    int // its next one

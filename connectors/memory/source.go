@@ -112,7 +112,10 @@ type delivery struct {
 	place   *list.Element // among the leased; nil once the lease is over
 }
 
-var _ ergon.Delivery = (*delivery)(nil)
+var (
+	_ ergon.Delivery      = (*delivery)(nil)
+	_ ergon.StartRecorder = (*delivery)(nil)
+)
 
 // deliver leases a message. The caller holds the lock.
 func (q *Queue) deliver(m *message, now time.Time) *delivery {
@@ -123,6 +126,7 @@ func (q *Queue) deliver(m *message, now time.Time) *delivery {
 	d := &delivery{q: q, m: m, expires: now.Add(q.options.Lease), info: ergon.DeliveryInfo{
 		Stored: strconv.Itoa(m.seq), Attempt: m.attempt, Deliveries: m.deliveries,
 		Lease: q.options.Lease, FirstSeen: m.firstSeen, CanDefer: q.options.CanDefer,
+		Crashes: m.starts,
 	}}
 	d.place = q.leased.PushBack(d)
 	return d
@@ -133,6 +137,18 @@ func (d *delivery) Transaction() ergon.Raw { return d.m.tx }
 
 // Info says how it was delivered.
 func (d *delivery) Info() ergon.DeliveryInfo { return d.info }
+
+// RecordStart counts a start that has not ended.
+func (d *delivery) RecordStart(context.Context) error { d.count(1); return nil }
+
+// ForgetStart takes it back.
+func (d *delivery) ForgetStart() { d.count(-1) }
+
+func (d *delivery) count(n int) {
+	d.q.mu.Lock()
+	defer d.q.mu.Unlock()
+	d.m.starts += n
+}
 
 // Extend renews the lease, unless it has ended or was settled.
 func (d *delivery) Extend(context.Context) error {

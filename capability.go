@@ -1,0 +1,44 @@
+package ergon
+
+import (
+	"context"
+	"time"
+)
+
+// Readier is an optional part of a [Source]: the channel receives when a Fetch
+// would not wait, so that the engine cuts the pause after an empty fetch short.
+type Readier interface{ Ready() <-chan struct{} }
+
+// HealthReporter is an optional part of a [Source] and a [Sink]. Health returns
+// nil while it can do its work, and otherwise says what is wrong, on what, and
+// what to do. It answers from what is known and does not wait; it may be called
+// at any time, from any goroutine.
+type HealthReporter interface{ Health() error }
+
+// LagReporter is an optional part of a [Source]: how much is still to come. It
+// answers from what is known and does not wait; it may be called at any time,
+// from any goroutine.
+type LagReporter interface{ Lag() Lag }
+
+// Lag is what a source still has, as of a moment.
+type Lag struct {
+	// Pending was never handed out, InFlight was, by this process or another, and
+	// is not settled, and Parked waits for its time.
+	Pending, InFlight, Parked int64
+	// At is when that was so. The zero time means that nothing is known yet.
+	At time.Time
+}
+
+// StartRecorder is an optional part of a [Delivery], for sources whose messages
+// come back when their process dies. The engine calls RecordStart before it runs
+// a delivery whose DeliveryInfo.Deliveries is over 2, and ForgetStart when that
+// ended, however it did. What is never forgotten has most likely killed its
+// process, and later deliveries tell by DeliveryInfo.Crashes.
+type StartRecorder interface {
+	// RecordStart returns once the start is durably recorded, or when ctx ends.
+	// After an error the delivery runs all the same.
+	RecordStart(ctx context.Context) error
+	// ForgetStart takes that back. It does not wait, and is called once for each
+	// RecordStart.
+	ForgetStart()
+}

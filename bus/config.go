@@ -3,8 +3,8 @@ package bus
 import (
 	"errors"
 	"fmt"
-	"log/slog"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 
@@ -15,17 +15,32 @@ import (
 // [Config.ConnectTimeout] is not set.
 const DefaultConnectTimeout = 5 * time.Second
 
-// hidden stands in for whatever must not be printed.
-const hidden = "xxxxx"
-
-// Config says which NATS servers to talk to, and as whom. It prints without
-// its secrets: see [Config.Redacted]. The zero value is a server on
-// nats://127.0.0.1:4222 without credentials.
+// Config says which NATS servers to talk to, and as whom. However it is
+// printed, it prints without its secrets: see [Config.Redacted]. The zero value
+// is a server on nats://127.0.0.1:4222 without credentials.
+//
+// A server that is reached by TLS is always verified: its certificate must be
+// signed by an authority that is trusted, and be for the host in the URL. No
+// setting changes that.
+//
+// Paths of files may begin with ~/, the home directory. The files are read again
+// for each connection, so that what is put in their place counts from the next
+// one on.
 type Config struct {
 	// URL is one server or several, separated by commas:
-	// "nats://a:4222,nats://b:4222". A scheme of tls:// asks for TLS, ws:// and
-	// wss:// for a websocket. Default nats://127.0.0.1:4222.
+	// "nats://a:4222,nats://b:4222". A scheme of tls:// insists on TLS; with
+	// nats:// there is TLS if the server wants it, or a setting for TLS is made
+	// here. ws:// and wss:// are websockets. A user and a password, or a token, may
+	// stand before the host. Default: that of Context, else nats://127.0.0.1:4222.
 	URL string `yaml:"url" json:"url,omitempty"`
+	// Context is the name of a context of the nats CLI, as in "nats context ls",
+	// or the absolute path of such a .json file. What it says of the server and
+	// the user counts where nothing is said here: a setting beside it wins. Who
+	// to be is one thing then: with creds, nkey, user, token or a user in the URL
+	// here, what the context says of these is left aside; a password alone goes
+	// with the context's user. So are cert and key one thing, and domain and
+	// api_prefix. Default none.
+	Context string `yaml:"context" json:"context,omitempty"`
 	// Name is what the server's monitoring shows for these connections; each
 	// has its role added, as in "ergon (publish)". Default "ergon".
 	Name string `yaml:"name" json:"name,omitempty"`
@@ -39,14 +54,20 @@ type Config struct {
 	// Token is a secret that identifies the user by itself.
 	Token string `yaml:"token" json:"token,omitempty"`
 	// CA is the path of a PEM file with the authorities to trust instead of the
-	// system's.
+	// system's. It insists on TLS.
 	CA string `yaml:"ca" json:"ca,omitempty"`
 	// Cert and Key are the paths of the client's certificate and its key, in
-	// PEM. One needs the other.
+	// PEM. One needs the other. They insist on TLS.
 	Cert string `yaml:"cert" json:"cert,omitempty"`
 	Key  string `yaml:"key" json:"key,omitempty"`
+	// TLSFirst begins with the TLS handshake, for a server that has
+	// handshake_first set and says nothing before it. It insists on TLS.
+	TLSFirst bool `yaml:"tls_first" json:"tls_first,omitempty"`
 	// Domain is the JetStream domain to use, where leaf nodes separate several.
 	Domain string `yaml:"domain" json:"domain,omitempty"`
+	// APIPrefix replaces "$JS.API" in the subjects of JetStream's requests, where
+	// another account's JetStream is imported under one. It excludes Domain.
+	APIPrefix string `yaml:"api_prefix" json:"api_prefix,omitempty"`
 	// InboxPrefix replaces "_INBOX" in the subjects on which answers come, for
 	// users who may subscribe to no others.
 	InboxPrefix string `yaml:"inbox_prefix" json:"inbox_prefix,omitempty"`
@@ -54,42 +75,6 @@ type Config struct {
 	// first time; connections lost later are sought for ever. Default 5 s.
 	ConnectTimeout time.Duration `yaml:"connect_timeout" json:"connect_timeout,omitempty"`
 }
-
-// Redacted returns a copy that may be shown: the password, the token and
-// whatever stands before the @ of a URL are replaced.
-func (c Config) Redacted() Config {
-	c.URL = redactURLs(c.URL)
-	if c.Password != "" {
-		c.Password = hidden
-	}
-	if c.Token != "" {
-		c.Token = hidden
-	}
-	return c
-}
-
-// String describes the configuration without its secrets.
-func (c Config) String() string {
-	r := c.withDefaults().Redacted()
-	var b strings.Builder
-	b.WriteString(r.URL)
-	for _, f := range []struct{ name, value string }{
-		{"name", r.Name}, {"creds", r.Creds}, {"nkey", r.NKey}, {"user", r.User}, {"password", r.Password},
-		{"token", r.Token}, {"ca", r.CA}, {"cert", r.Cert}, {"key", r.Key}, {"domain", r.Domain},
-		{"inbox_prefix", r.InboxPrefix},
-	} {
-		if f.value != "" {
-			fmt.Fprintf(&b, " %s=%s", f.name, f.value)
-		}
-	}
-	return b.String()
-}
-
-// GoString keeps the secrets out of %#v.
-func (c Config) GoString() string { return "bus.Config{" + c.String() + "}" }
-
-// LogValue keeps the secrets out of logs.
-func (c Config) LogValue() slog.Value { return slog.StringValue(c.String()) }
 
 func (c Config) withDefaults() Config {
 	if strings.TrimSpace(c.URL) == "" {
@@ -105,39 +90,81 @@ func (c Config) withDefaults() Config {
 }
 
 // Validate reports every fault of the configuration that can be seen without a
-// server, joined into one error.
+// server and without reading a file, joined into one error.
 func (c Config) Validate() error {
 	var faults []error
-	for _, u := range splitURLs(c.URL) {
+	fault := func(format string, args ...any) { faults = append(faults, fmt.Errorf(format, args...)) }
+	urls := splitURLs(c.URL)
+	for _, u := range urls {
 		if err := validateURL(u); err != nil {
 			faults = append(faults, err)
 		}
 	}
-	identities := 0
-	for _, set := range []bool{c.Creds != "", c.NKey != "", c.User != "", c.Token != ""} {
-		if set {
-			identities++
-		}
+	if c.Context != "" && !isPath(c.Context) && !validContext(c.Context) {
+		fault("context: %q is neither the name of a context nor the absolute path of its file", c.Context)
 	}
+	identities := c.identities()
 	if identities > 1 {
-		faults = append(faults, errors.New("creds, nkey, user and token exclude one another: keep one"))
+		fault("creds, nkey, user and token exclude one another: keep one")
 	}
-	if c.Password != "" && c.User == "" {
-		faults = append(faults, errors.New("password without user"))
+	if identities > 0 && slices.ContainsFunc(urls, hasUser) {
+		fault("url: it names a user or a token, and so does another setting: keep one")
+	}
+	if c.Password != "" && c.User == "" && c.Context == "" {
+		fault("password without user")
 	}
 	if (c.Cert == "") != (c.Key == "") {
-		faults = append(faults, errors.New("cert and key need each other"))
+		fault("cert and key need each other")
 	}
+	faults = append(faults, c.validateWebsockets(urls)...)
 	if c.ConnectTimeout < 0 {
-		faults = append(faults, fmt.Errorf("connect_timeout: %s is below 0", c.ConnectTimeout))
+		fault("connect_timeout: %s is below 0", c.ConnectTimeout)
 	}
-	if strings.ContainsAny(c.InboxPrefix, "*> \t\r\n") || strings.HasSuffix(c.InboxPrefix, ".") {
-		faults = append(faults, fmt.Errorf("inbox_prefix: %q is not the beginning of a subject", c.InboxPrefix))
+	if !startsSubject(c.InboxPrefix) {
+		fault("inbox_prefix: %q is not the beginning of a subject", c.InboxPrefix)
 	}
 	if strings.ContainsAny(c.Domain, ".*> \t\r\n") {
-		faults = append(faults, fmt.Errorf("domain: %q is not one token of a subject", c.Domain))
+		fault("domain: %q is not one token of a subject", c.Domain)
+	}
+	if !startsSubject(strings.TrimSuffix(c.APIPrefix, ".")) {
+		fault("api_prefix: %q is not the beginning of a subject", c.APIPrefix)
+	}
+	if c.Domain != "" && c.APIPrefix != "" {
+		fault("domain and api_prefix exclude one another: a domain is the prefix $JS.<domain>.API")
 	}
 	return errors.Join(faults...)
+}
+
+// validateWebsockets: on ws:// nothing would be encrypted, and nobody would say
+// so; wss:// begins with TLS in its own way.
+func (c Config) validateWebsockets(urls []string) (faults []error) {
+	for _, u := range urls {
+		switch scheme, _, _ := strings.Cut(strings.ToLower(u), "://"); {
+		case scheme == "ws" && c.wantsTLS():
+			faults = append(faults, fmt.Errorf("url: %q has no TLS, and ca, cert and tls_first ask for it: use wss://", redactURL(u)))
+		case scheme == "wss" && c.TLSFirst:
+			faults = append(faults, fmt.Errorf("url: %q begins with TLS by itself: remove tls_first", redactURL(u)))
+		}
+	}
+	return faults
+}
+
+// wantsTLS reports whether a setting insists on TLS; a URL may as well.
+func (c Config) wantsTLS() bool { return c.CA != "" || c.Cert != "" || c.TLSFirst }
+
+// identities counts the ways in which the settings beside the URL say who we are.
+func (c Config) identities() int {
+	n := 0
+	for _, set := range []bool{c.Creds != "", c.NKey != "", c.User != "", c.Token != ""} {
+		if set {
+			n++
+		}
+	}
+	return n
+}
+
+func startsSubject(s string) bool {
+	return !strings.ContainsAny(s, "*> \t\r\n") && !strings.HasPrefix(s, ".") && !strings.HasSuffix(s, ".")
 }
 
 // validateURL never quotes the text of url.Parse's error: it holds the whole
@@ -169,28 +196,4 @@ func splitURLs(s string) []string {
 		}
 	}
 	return out
-}
-
-func redactURLs(s string) string {
-	parts := splitURLs(s)
-	for i, p := range parts {
-		parts[i] = redactURL(p)
-	}
-	return strings.Join(parts, ",")
-}
-
-// redactURL works on the text, because what has to be hidden is often what
-// doesn't parse.
-func redactURL(s string) string {
-	scheme, rest, found := strings.Cut(s, "://")
-	if !found {
-		scheme, rest = "", s
-	}
-	if at := strings.LastIndexByte(rest, '@'); at >= 0 {
-		rest = hidden + rest[at:]
-	}
-	if !found {
-		return rest
-	}
-	return scheme + "://" + rest
 }

@@ -16,6 +16,9 @@ const (
 	// quietFor is how long the same asynchronous error is logged once: a denied
 	// publish in a loop would write a line per message.
 	quietFor = 10 * time.Second
+	// quietDown is the same for what keeps us from reconnecting: an outage may last
+	// for days.
+	quietDown = time.Minute
 )
 
 // conn is one connection with what became of it.
@@ -23,6 +26,8 @@ type conn struct {
 	nc       *nats.Conn
 	role     string // "consume" or "publish"
 	log      *slog.Logger
+	explain  func(error) error         // adds what to do, and takes secrets out
+	live     atomic.Pointer[nats.Conn] // nc, for callbacks that may come before nc is set
 	lameDuck atomic.Bool
 	closing  atomic.Bool   // we are closing it: no news
 	ended    chan struct{} // closed by nats.go's last callback
@@ -31,8 +36,8 @@ type conn struct {
 	addr     string
 	err      error
 	errAt    time.Time
-	muted    string // text of the asynchronous error that was logged last
-	mutedAt  time.Time
+	async    muffler // for asynchronous errors
+	down     muffler // for what keeps us from reconnecting
 	watchers map[watcher]struct{}
 }
 
@@ -50,6 +55,7 @@ func newConn(role string, log *slog.Logger) *conn {
 	return &conn{
 		role:     role,
 		log:      log.With("connection", role),
+		explain:  func(err error) error { return err },
 		ended:    make(chan struct{}),
 		watchers: make(map[watcher]struct{}),
 	}
@@ -93,6 +99,7 @@ func (c *conn) handlers() []nats.Option {
 				return
 			}
 			c.failed(err)
+			c.down.reset()
 			c.log.Warn("disconnected from NATS, reconnecting", "server", c.server(), "error", reason(err))
 			c.tell(watcher.connLost)
 		}),
@@ -106,6 +113,16 @@ func (c *conn) handlers() []nats.Option {
 			c.lameDuck.Store(true)
 			c.log.Info("NATS server is shutting down and asks its clients to move", "server", c.server())
 		}),
+		// Both tell what keeps us from reconnecting. The first is called where nobody
+		// answers; where somebody does, and TLS fails, nothing is called, and the
+		// error is there to be read before the next round.
+		nats.ReconnectErrHandler(func(_ *nats.Conn, err error) { c.stillDown(err) }),
+		nats.CustomReconnectDelay(func(n int) time.Duration {
+			if nc := c.live.Load(); nc != nil {
+				c.stillDown(nc.LastError())
+			}
+			return reconnectDelay(n)
+		}),
 		nats.ErrorHandler(func(_ *nats.Conn, sub *nats.Subscription, err error) {
 			c.failed(err)
 			c.asyncError(sub, err)
@@ -114,7 +131,8 @@ func (c *conn) handlers() []nats.Option {
 		nats.ClosedHandler(func(nc *nats.Conn) {
 			if !c.closing.Load() {
 				c.failed(nc.LastError())
-				c.log.Error("connection to NATS is closed for good", "server", c.server(), "error", reason(nc.LastError()))
+				_, err := c.lastError()
+				c.log.Error("connection to NATS is closed for good", "server", c.server(), "error", reason(err))
 			}
 			c.tell(watcher.connClosed)
 			close(c.ended)
@@ -123,19 +141,35 @@ func (c *conn) handlers() []nats.Option {
 }
 
 func (c *conn) connected(nc *nats.Conn) {
+	c.live.Store(nc)
 	c.lameDuck.Store(false)
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.addr = nc.ConnectedUrlRedacted()
+	c.addr = withoutUser(nc.ConnectedUrl())
 }
 
 func (c *conn) failed(err error) {
 	if err == nil {
 		return
 	}
+	err = c.explain(err)
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.err, c.errAt = err, time.Now()
+}
+
+// stillDown records and reports why we are not reconnected. A refusal of the
+// server's comes as an asynchronous error, too, and is reported there.
+func (c *conn) stillDown(err error) {
+	if err == nil || c.closing.Load() || refused(err) {
+		return
+	}
+	c.failed(err)
+	err = c.explain(err)
+	if c.down.again(errorKind(err), quietDown) {
+		return
+	}
+	c.log.Warn("NATS is not reached again yet, trying on", "server", c.server(), "error", err.Error())
 }
 
 // lastError returns when the connection last failed, and with what.
@@ -152,14 +186,8 @@ func (c *conn) server() string {
 }
 
 func (c *conn) asyncError(sub *nats.Subscription, err error) {
-	text := reason(err)
-	c.mu.Lock()
-	again := text == c.muted && time.Since(c.mutedAt) < quietFor
-	if !again {
-		c.muted, c.mutedAt = text, time.Now()
-	}
-	c.mu.Unlock()
-	if again {
+	text := reason(c.explain(err))
+	if c.async.again(text, quietFor) {
 		return
 	}
 	attrs := []any{"error", text}
@@ -167,6 +195,31 @@ func (c *conn) asyncError(sub *nats.Subscription, err error) {
 		attrs = append(attrs, "subscription", sub.Subject)
 	}
 	c.log.Warn("NATS reported an error", attrs...)
+}
+
+// A muffler remembers what was said last.
+type muffler struct {
+	mu   sync.Mutex
+	text string
+	at   time.Time
+}
+
+// again reports whether the same was said less than quiet ago, and remembers it
+// if not.
+func (m *muffler) again(text string, quiet time.Duration) bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if text == m.text && time.Since(m.at) < quiet {
+		return true
+	}
+	m.text, m.at = text, time.Now()
+	return false
+}
+
+func (m *muffler) reset() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.text = ""
 }
 
 func reason(err error) string {

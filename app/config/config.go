@@ -1,7 +1,6 @@
 package config
 
 import (
-	"log/slog"
 	"maps"
 	"slices"
 
@@ -43,7 +42,8 @@ type Config struct {
 // Bus is the connection to NATS: the keys of bus.Config, and two more for the
 // embedded server.
 type Bus struct {
-	// The URL is "embedded" by default; see bus.Config for what else it may be.
+	// The URL is "embedded" by default, unless there is a context; see bus.Config
+	// for what else it may be.
 	bus.Config `yaml:",inline"`
 	// The directory that the embedded server keeps its streams in. Only for
 	// embedded. Default empty: a directory in the user's data directory.
@@ -139,27 +139,3 @@ func (c *Config) TaskNames() []string { return slices.Sorted(maps.Keys(c.Tasks))
 
 // IsEmbedded says whether the server runs inside the process.
 func (b Bus) IsEmbedded() bool { return b.URL == Embedded }
-
-// Redacted is b without its secrets.
-func (b Bus) Redacted() Bus {
-	b.Config = b.Config.Redacted()
-	return b
-}
-
-// String describes the bus without its secrets.
-func (b Bus) String() string {
-	s := b.Config.String()
-	if b.Store != "" {
-		s += " store=" + b.Store
-	}
-	if b.IsEmbedded() {
-		s += " listen=" + b.Listen
-	}
-	return s
-}
-
-// GoString keeps the secrets out of %#v.
-func (b Bus) GoString() string { return "config.Bus{" + b.String() + "}" }
-
-// LogValue keeps the secrets out of logs.
-func (b Bus) LogValue() slog.Value { return slog.StringValue(b.String()) }

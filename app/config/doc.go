@@ -35,6 +35,25 @@
 //
 // [Overrides] lists the variables that win over the file without being named in it.
 //
+// # Connecting
+//
+// bus says which servers, and as whom:
+//
+//	bus:
+//	  url: tls://a.example:4222,tls://b.example:4222
+//	  creds: ~/nats/retail.creds      # or nkey: FILE, or user and password, or token
+//	  ca: /etc/ergon/ca.pem            # instead of the system's authorities
+//	  cert: /etc/ergon/client.pem      # with key
+//	  key: /etc/ergon/client-key.pem
+//
+// or leaves that to a context of the nats CLI:
+//
+//	bus: { context: prod }
+//
+// A key beside the context wins over what the context says; so each setting is
+// that of its variable, else of ERGON_BUS_CONTEXT, else of the file, else of the
+// file's context. bus.Config has the details.
+//
 // # Secrets
 //
 // A [Config] prints without its secrets, and so do the lines of the file that an

@@ -71,7 +71,10 @@ func TestOverrides(t *testing.T) {
 		require.NotEmpty(t, o.Doc)
 		paths = append(paths, o.Path)
 	}
-	require.Equal(t, []string{"bus.url", "bus.store", "bus.listen"}, paths)
+	require.Equal(t, []string{
+		"bus.url", "bus.context", "bus.name", "bus.creds", "bus.nkey", "bus.user", "bus.password", "bus.token", "bus.ca", "bus.cert",
+		"bus.key", "bus.tls_first", "bus.domain", "bus.api_prefix", "bus.inbox_prefix", "bus.connect_timeout", "bus.store", "bus.listen",
+	}, paths, "every key of bus")
 	c := parse(t, "bus: { store: a, listen: b }", "ERGON_BUS_STORE=/c", "ERGON_BUS_LISTEN=off")
 	require.Equal(t, "/c", c.Bus.Store)
 	require.Equal(t, "off", c.Bus.Listen)
@@ -82,6 +85,6 @@ func TestOverrides(t *testing.T) {
 	require.Equal(t, "true", parse(t, "", "ERGON_BUS_URL=true").Bus.URL)
 	require.Equal(t, []string{`$ERGON_BUS_URL: bus.url: "http://xxxxx@h/${A}": scheme "http" is unknown: use nats, tls, ws or wss`},
 		faults(t, "bus: { url: nats://file }", "ERGON_BUS_URL=http://u:hunter2@h/${A}"))
-	require.Equal(t, []string{`1:6: bus: "x" is not a group of keys (url, name, creds, nkey, user, password, token, ca, cert, key, domain, inbox_prefix, connect_timeout, store, listen)`},
+	require.Equal(t, []string{`1:6: bus: "x" is not a group of keys (url, context, name, creds, nkey, user, password, token, ca, cert, key, tls_first, domain, api_prefix, inbox_prefix, connect_timeout, store, listen)`},
 		faults(t, "bus: x", "ERGON_BUS_URL=nats://env"))
 }

@@ -94,7 +94,7 @@ func TestNotYAML(t *testing.T) {
 }
 
 func TestWrongTypes(t *testing.T) {
-	keys := "url, name, creds, nkey, user, password, token, ca, cert, key, domain, inbox_prefix, connect_timeout, store, listen"
+	keys := "url, context, name, creds, nkey, user, password, token, ca, cert, key, tls_first, domain, api_prefix, inbox_prefix, connect_timeout, store, listen"
 	for text, want := range map[string][]string{
 		"foo: 1\napp: [a]\nbus: 5\nstreams: [x]\ntasks: text\napp: b\n": {
 			`1:1: foo: unknown key "foo", the keys here are app, bus, streams, dead_letters, tasks`,

@@ -61,6 +61,9 @@ func TestKeysOfBus(t *testing.T) {
 		return out
 	}
 	require.Equal(t, append(keys(reflect.TypeFor[bus.Config]()), "store", "listen"), mine(reflect.TypeFor[Bus]()))
+	for i, key := range mine(reflect.TypeFor[Bus]()) {
+		require.Equal(t, Override{Var: "ERGON_BUS_" + strings.ToUpper(key), Path: "bus." + key, Doc: Overrides()[i].Doc}, Overrides()[i])
+	}
 	require.Equal(t, keys(reflect.TypeFor[bus.Consumer]()), mine(reflect.TypeFor[JetStreamSource]()))
 	require.Equal(t, keys(reflect.TypeFor[bus.Stream]())[1:], mine(reflect.TypeFor[bus.Stream]()))
 	require.NotContains(t, mine(reflect.TypeFor[bus.Stream]()), "")

@@ -38,6 +38,9 @@ func Parse(name string, data []byte, env func(string) (string, bool)) (*Config, 
 	cfg := Default()
 	l.root, l.cfg = root, &cfg
 	l.decode(root, nil, reflect.ValueOf(&cfg).Elem())
+	if cfg.Bus.Context != "" && !root.says(path{"bus", "url"}) {
+		cfg.Bus.URL = "" // the context's, and not embedded
+	}
 	cfg.complete()
 
 	// Rules that hold several parts against each other would only repeat a fault

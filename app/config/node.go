@@ -104,6 +104,16 @@ func (n *node) get(key string) *node {
 	return nil
 }
 
+// says reports whether there is a value at a path.
+func (n *node) says(p path) bool {
+	for _, key := range p {
+		if n = n.get(key); n == nil {
+			return false
+		}
+	}
+	return n.kind != nullKind || n.filled && n.text != ""
+}
+
 // set puts a value at a path, and makes the groups that lead there. What stands in
 // the way stays: it is a fault of its own.
 func (n *node) set(p path, value *node) {

@@ -1,5 +1,7 @@
 package config
 
+import "slices"
+
 // Override is an environment variable that wins over a key of the file, without
 // being named in the file.
 type Override struct {
@@ -12,16 +14,48 @@ type Override struct {
 	Doc string
 }
 
-// Overrides lists them all.
+// Overrides lists them all. Some replace more than their own key of the file,
+// since what it says beside it would contradict them: ERGON_BUS_CONTEXT replaces
+// every key that a context may say, ERGON_BUS_URL=embedded the context, and a
+// variable that says who to be the keys that say it in another way.
 func Overrides() []Override {
 	return []Override{
 		{Var: "ERGON_BUS_URL", Path: "bus.url", Doc: "the NATS servers, or embedded"},
+		{Var: "ERGON_BUS_CONTEXT", Path: "bus.context", Doc: "a context of the nats CLI: its name, or its file"},
+		{Var: "ERGON_BUS_NAME", Path: "bus.name", Doc: "the connections' name in the server's monitoring"},
+		{Var: "ERGON_BUS_CREDS", Path: "bus.creds", Doc: "the user's .creds file"},
+		{Var: "ERGON_BUS_NKEY", Path: "bus.nkey", Doc: "the file with the user's nkey seed"},
+		{Var: "ERGON_BUS_USER", Path: "bus.user", Doc: "the user"},
+		{Var: "ERGON_BUS_PASSWORD", Path: "bus.password", Doc: "the user's password"},
+		{Var: "ERGON_BUS_TOKEN", Path: "bus.token", Doc: "the token"},
+		{Var: "ERGON_BUS_CA", Path: "bus.ca", Doc: "the PEM file of the authorities to trust"},
+		{Var: "ERGON_BUS_CERT", Path: "bus.cert", Doc: "the PEM file of the client's certificate"},
+		{Var: "ERGON_BUS_KEY", Path: "bus.key", Doc: "the PEM file of its key"},
+		{Var: "ERGON_BUS_TLS_FIRST", Path: "bus.tls_first", Doc: "true to begin with the TLS handshake"},
+		{Var: "ERGON_BUS_DOMAIN", Path: "bus.domain", Doc: "the JetStream domain"},
+		{Var: "ERGON_BUS_API_PREFIX", Path: "bus.api_prefix", Doc: "the prefix of JetStream's API, in the place of $JS.API"},
+		{Var: "ERGON_BUS_INBOX_PREFIX", Path: "bus.inbox_prefix", Doc: "the prefix of inboxes, in the place of _INBOX"},
+		{Var: "ERGON_BUS_CONNECT_TIMEOUT", Path: "bus.connect_timeout", Doc: "how long to try to reach a server the first time"},
 		{Var: "ERGON_BUS_STORE", Path: "bus.store", Doc: "the directory of an embedded server's streams"},
 		{Var: "ERGON_BUS_LISTEN", Path: "bus.listen", Doc: "the address of an embedded server, host:port, or off"},
 	}
 }
 
-// active is the overrides whose variable is set, by the path of their key.
+// identity is the ways to say who to be; the keys of one go together.
+var identity = [][]string{{"bus.creds"}, {"bus.nkey"}, {"bus.user", "bus.password"}, {"bus.token"}}
+
+// inContext is what a context of the nats CLI may say.
+var inContext = []string{
+	"bus.url", "bus.creds", "bus.nkey", "bus.user", "bus.password", "bus.token", "bus.ca", "bus.cert", "bus.key",
+	"bus.tls_first", "bus.domain", "bus.api_prefix", "bus.inbox_prefix",
+}
+
+// override is what replaces a key of the file: a variable's value, or nothing,
+// where the variable of another key rules it out.
+type override struct{ variable, value string }
+
+// active is the overrides whose variable is set, and what they rule out, by the
+// path of the key.
 func active(env func(string) (string, bool)) map[string]override {
 	out := map[string]override{}
 	for _, o := range Overrides() {
@@ -29,7 +63,27 @@ func active(env func(string) (string, bool)) map[string]override {
 			out[o.Path] = override{variable: o.Var, value: value}
 		}
 	}
+	ruleOut := func(by override, paths ...string) {
+		for _, p := range paths {
+			if _, set := out[p]; !set {
+				out[p] = override{variable: by.variable}
+			}
+		}
+	}
+	for i, own := range identity {
+		for _, key := range own {
+			if by, ok := out[key]; ok && by.value != "" {
+				for _, other := range slices.Delete(slices.Clone(identity), i, i+1) {
+					ruleOut(by, other...)
+				}
+			}
+		}
+	}
+	if by, ok := out["bus.context"]; ok {
+		ruleOut(by, inContext...)
+	}
+	if by := out["bus.url"]; by.value == Embedded {
+		ruleOut(by, "bus.context")
+	}
 	return out
 }
-
-type override struct{ variable, value string }

@@ -2,8 +2,12 @@ package config
 
 import (
 	"fmt"
+	"io"
 	"log/slog"
+	"reflect"
 	"strings"
+
+	"github.com/goccy/go-yaml"
 )
 
 // String describes the configuration in one line, without its secrets.
@@ -41,3 +45,48 @@ func (c Config) LogValue() slog.Value {
 		slog.Any("tasks", c.TaskNames()),
 	)
 }
+
+// Redacted is b without its secrets.
+func (b Bus) Redacted() Bus {
+	b.Config = b.Config.Redacted()
+	return b
+}
+
+// MarshalJSON writes the bus without its secrets.
+func (b Bus) MarshalJSON() ([]byte, error) {
+	document, err := yaml.Marshal(b)
+	if err != nil {
+		return nil, err
+	}
+	return yaml.YAMLToJSON(document)
+}
+
+// MarshalYAML writes the bus without its secrets.
+func (b Bus) MarshalYAML() (any, error) { return encode(reflect.ValueOf(b.Redacted())), nil }
+
+// Format keeps the secrets out of every verb of package fmt.
+func (b Bus) Format(f fmt.State, verb rune) {
+	text := b.String()
+	if verb == 'v' && f.Flag('#') {
+		text = b.GoString()
+	}
+	_, _ = io.WriteString(f, text)
+}
+
+// String describes the bus without its secrets.
+func (b Bus) String() string {
+	s := b.Config.String()
+	if b.Store != "" {
+		s += " store=" + b.Store
+	}
+	if b.IsEmbedded() {
+		s += " listen=" + b.Listen
+	}
+	return s
+}
+
+// GoString keeps the secrets out of %#v.
+func (b Bus) GoString() string { return "config.Bus{" + b.String() + "}" }
+
+// LogValue keeps the secrets out of logs.
+func (b Bus) LogValue() slog.Value { return slog.StringValue(b.String()) }

@@ -87,7 +87,10 @@ func (v *validator) bus(b Bus) {
 	cfg := b.Config
 	if b.IsEmbedded() {
 		cfg.URL = "" // package bus knows addresses only
-	} else if strings.TrimSpace(cfg.URL) == "" {
+		if cfg.Context != "" {
+			v.fail(at.key("context"), "a context is for servers elsewhere, and url is %s: keep one", Embedded)
+		}
+	} else if strings.TrimSpace(cfg.URL) == "" && cfg.Context == "" {
 		v.fail(at.key("url"), "an address is required: nats://host:4222, or %s", Embedded)
 	}
 	if err := cfg.Validate(); err != nil {

@@ -1,0 +1,80 @@
+package cli
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/ergon-framework/ergon/app/config"
+)
+
+func (c *command) dlqCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "dlq",
+		Short: "Look at dead letters: what failed for good, and why",
+		Long: "Look at dead letters: transactions that failed for good, with the reason, their headers\n" +
+			"and their bytes. Nothing here acknowledges, changes or deletes any.",
+		Example: "  ergon dlq ls\n  ergon dlq ls score --category BUSINESS --since 1h\n  ergon dlq show 17",
+		Args: func(cmd *cobra.Command, args []string) error {
+			if len(args) == 0 {
+				return nil
+			}
+			hint := ""
+			if names := cmd.SuggestionsFor(args[0]); len(names) > 0 {
+				hint = fmt.Sprintf(", did you mean %q?", names[0])
+			}
+			return fmt.Errorf("unknown command %q%s", args[0], hint)
+		},
+		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+
+		SuggestionsMinimumDistance: 2,
+	}
+	for _, sub := range []*cobra.Command{c.dlqLsCommand(), c.dlqShowCommand()} {
+		args := sub.Args
+		sub.Args = func(cmd *cobra.Command, a []string) error {
+			if err := args(cmd, a); err != nil {
+				return usage("%w (see %s --help)", err, cmd.CommandPath())
+			}
+			return nil
+		}
+		cmd.AddCommand(sub)
+	}
+	return cmd
+}
+
+// deadStreams is the streams to look into: the named one, else those that the
+// configuration gives the tasks, else all that it names. A task that it does not
+// know may have been removed from it, and have left dead letters anywhere.
+func deadStreams(cfg *config.Config, named string, tasks []string) ([]string, error) {
+	if named != "" {
+		if strings.ContainsFunc(named, func(r rune) bool { return r <= ' ' || r == 0x7f || strings.ContainsRune(".*>/\\", r) }) {
+			return nil, usage("--stream %q: no stream can have this name", named)
+		}
+		return []string{named}, nil
+	}
+	streams := map[string]bool{}
+	for _, name := range tasks {
+		task, ok := cfg.Tasks[name]
+		if !ok {
+			tasks = nil
+			break
+		}
+		streams[task.DeadLetters.Stream] = true
+	}
+	if len(tasks) == 0 {
+		for _, s := range cfg.DeadLetterStreams() {
+			streams[s.Name] = true
+		}
+	}
+	if len(streams) == 0 {
+		return nil, errors.New("the configuration names no stream of dead letters")
+	}
+	return slices.Sorted(maps.Keys(streams)), nil
+}
+
+// streamsLine names streams in a sentence.
+func streamsLine(streams []string) string { return strings.Join(streams, ", ") }

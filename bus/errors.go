@@ -53,6 +53,9 @@ var (
 	ErrReply = errors.New("not a JetStream reply subject")
 )
 
+// ErrNoSchedules: the server can't deliver a message later. It needs version 2.12.
+var ErrNoSchedules = errors.New("it knows no scheduled messages (they came with nats-server 2.12)")
+
 // ErrTopology: what is declared and what exists cannot go together. The text
 // says which resource, why, and what to do.
 var ErrTopology = errors.New("topology")

@@ -102,7 +102,7 @@ func TestQueueKeepsOrderAndLetsGo(t *testing.T) {
 	next, want := 0, 0
 	for round := range 50 {
 		for range round {
-			q.push(numbered(next))
+			q.push(numbered(next), time.Time{})
 			next++
 		}
 		for _, m := range q.take(min(q.len(), round*2/3+1), nil) {
@@ -110,7 +110,7 @@ func TestQueueKeepsOrderAndLetsGo(t *testing.T) {
 			want++
 		}
 		for _, m := range q.items[:q.head] {
-			require.Nil(t, m, "taken ones are not held")
+			require.Nil(t, m.m, "taken ones are not held")
 		}
 	}
 	require.Equal(t, next-want, q.len())

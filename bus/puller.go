@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -33,6 +34,11 @@ type PullConfig struct {
 	// headers and payload; 0 means no bound. With a bound only one request is
 	// open at a time. A message above it is fetched alone.
 	MaxBytes int
+	// Lease is how long the server leaves a delivery unacknowledged. What has
+	// waited here, unfetched, for most of it is dropped, for by the time it would
+	// be worked on it is somebody else's; what has waited for some of it has its
+	// deadline extended when it is fetched. 0 means that nothing is known of that.
+	Lease time.Duration
 }
 
 // A Puller pulls messages from one durable consumer. It asks the server for
@@ -64,6 +70,7 @@ type Puller struct {
 	max     int                // what may still be asked for or buffered, by the latest Fetch
 	pending int                // asked in this round and neither delivered nor refused
 	asked   uint64             // pull requests so far
+	came    uint64             // messages so far
 	waiting bool               // a Fetch waits on wake
 	traffic uint64             // whatever has come from the server in this round
 	stale   bool               // the connection was lost: open requests are void
@@ -72,15 +79,21 @@ type Puller struct {
 	stopped bool               // ask no more
 	closed  bool               // hand back what comes
 
-	refusals  int           // in a row
-	notBefore time.Time     // of the next request, after a refusal
-	limits    limits        // what the consumer allows in one request
-	single    bool          // the next request is for one message of any size
-	bytesLeft int           // of the one open request, with MaxBytes
-	idle      time.Duration // until the next look whether the consumer is drained
-	info      infoState
-	closing   sync.Once
-	done      chan struct{}
+	refusals  int          // in a row
+	notBefore time.Time    // of the next request, after a refusal
+	limits    limits       // what the consumer allows in one request
+	single    bool         // the next request is for one message of any size
+	bytesLeft int          // of the one open request, with MaxBytes
+	expired   atomic.Int64 // dropped, because their leases were over
+	polled    bool         // by Poll: nobody waits to hear that it is drained
+	polling   watch        // of Poll
+
+	fetchWatch watch         // of the Fetch that runs, or was interrupted
+	resume     bool          // it was
+	idle       time.Duration // until the next look whether the consumer is drained
+	info       infoState
+	closing    sync.Once
+	done       chan struct{}
 }
 
 // idleMin and idleMax bound the wait between two looks at an idle consumer.
@@ -148,6 +161,15 @@ func (p *Puller) Ready() <-chan struct{} { return p.ready }
 // A message that Fetch did not return is still ours when it fails: fetch again,
 // or Close.
 func (p *Puller) Fetch(ctx context.Context, max int, into []*nats.Msg) ([]*nats.Msg, error) {
+	return p.FetchOr(ctx, max, into, nil)
+}
+
+// orWait is how long FetchOr waits at most where there is something else.
+const orWait = time.Second
+
+// FetchOr is a Fetch that also returns, with nothing and nil, when other receives,
+// or after a second where other is not nil.
+func (p *Puller) FetchOr(ctx context.Context, max int, into []*nats.Msg, other <-chan struct{}) ([]*nats.Msg, error) {
 	if max < 1 {
 		return into, p.fetchError(fmt.Errorf("max %d is below 1", max))
 	}
@@ -161,10 +183,13 @@ func (p *Puller) Fetch(ctx context.Context, max int, into []*nats.Msg) ([]*nats.
 	if err := ctx.Err(); err != nil {
 		return into, p.fetchError(err)
 	}
-	p.begin(max)
-	w := watch{}
+	w := p.begin(max)
+	var back time.Time
+	if other != nil {
+		back = time.Now().Add(orWait)
+	}
 	for {
-		step, out := p.advance(max, into, &w)
+		step, out := p.advance(max, into, w)
 		into = out
 		if step.renew {
 			if err := p.renew(); err != nil {
@@ -184,12 +209,23 @@ func (p *Puller) Fetch(ctx context.Context, max int, into []*nats.Msg) ([]*nats.
 		case step.err != nil:
 			return into, p.fetchError(step.err)
 		case step.taken:
+			p.extend(step.extend, into)
 			return into, nil
+		}
+		if other != nil {
+			step.until = earlier(step.until, back)
 		}
 		p.timer.Reset(time.Until(step.until))
 		select {
 		case <-p.wake:
+		case <-other:
+			p.interrupted()
+			return into, nil
 		case <-p.timer.C:
+			if other != nil && !time.Now().Before(back) {
+				p.interrupted()
+				return into, nil
+			}
 		case <-ctx.Done():
 			p.rest()
 			return into, p.fetchError(ctx.Err())
@@ -215,16 +251,31 @@ type step struct {
 	lookup question // about the consumer, if it has a subject
 	answer []byte   // of such a question, to be judged
 	taken  bool     // messages were appended
+	extend bool     // their deadlines have to be extended
 	err    error
 	until  time.Time // look again then at the latest
 }
 
-func (p *Puller) begin(max int) {
+// begin starts a Fetch. One that follows an interrupted one goes on with what that
+// knew: questions and requests outlast a second.
+func (p *Puller) begin(max int) *watch {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.max = max
+	p.max, p.polled = max, false
+	if p.resume {
+		p.resume = false
+		return &p.fetchWatch
+	}
 	p.info.forget() // an answer to an older question knows nothing of what happened since
 	p.info.due = time.Time{}
+	p.fetchWatch = watch{}
+	return &p.fetchWatch
+}
+
+func (p *Puller) interrupted() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.waiting, p.resume = false, true
 }
 
 // rest ends the waiting of a Fetch that gives up.
@@ -239,18 +290,20 @@ func (p *Puller) advance(max int, into []*nats.Msg, w *watch) (step, []*nats.Msg
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.waiting = false
+	p.dropExpired()
 	switch {
 	case p.closed:
 		return step{err: ErrClosed}, into
 	case p.buf.len() > 0:
 		n := min(max, p.buf.len())
+		old := p.cfg.Lease > 0 && time.Since(p.buf.oldest()) > p.cfg.Lease/4
 		into = p.buf.take(n, into)
 		p.max = max - n
 		p.idle = idleMin
 		if p.stale || p.suspect || p.refusals > 0 {
-			return step{taken: true}, into
+			return step{taken: true, extend: old}, into
 		}
-		return step{taken: true, ask: p.due()}, into
+		return step{taken: true, extend: old, ask: p.due()}, into
 	case p.failed != nil:
 		err := p.failed
 		p.failed = nil

@@ -37,6 +37,9 @@ type question struct {
 // is overdue when infoWait has passed.
 func (p *Puller) question(now time.Time) question {
 	i := &p.info
+	if p.polled && !p.suspect {
+		return question{}
+	}
 	if i.due.IsZero() {
 		i.due = now
 		if !p.suspect {

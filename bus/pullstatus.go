@@ -39,7 +39,8 @@ func (p *Puller) receive(round uint64, m *nats.Msg) {
 		p.delivered(m)
 	}
 	p.refusals = 0
-	p.buf.push(m)
+	p.came++
+	p.buf.push(m, time.Now())
 	if p.buf.len() == 1 {
 		select {
 		case p.ready <- struct{}{}:

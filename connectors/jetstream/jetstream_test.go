@@ -29,6 +29,8 @@ type world struct {
 	bus     *bus.Bus
 	pub     *bus.Publisher
 	letters *bus.DeadLetters
+	parking *bus.Parking
+	change  func(*jetstream.SourceConfig) // of each source
 }
 
 func newWorld(t *testing.T) *world {
@@ -38,6 +40,12 @@ func newWorld(t *testing.T) *world {
 	t.Cleanup(server.Shutdown)
 	b, err := bus.Connect(t.Context(), bus.Config{}, bus.WithInProcess(server.InProcess()))
 	require.NoError(t, err)
+	return newWorldOn(t, b)
+}
+
+// newWorldOn makes the streams that are missing. It closes b at the end.
+func newWorldOn(t *testing.T, b *bus.Bus) *world {
+	t.Helper()
 	closed := func(close func(context.Context) error) {
 		t.Cleanup(func() {
 			ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
@@ -46,7 +54,7 @@ func newWorld(t *testing.T) *world {
 		})
 	}
 	closed(b.Close)
-	_, err = b.Ensure(t.Context(), bus.Topology{Streams: []bus.Stream{
+	_, err := b.Ensure(t.Context(), bus.Topology{Streams: []bus.Stream{
 		{Name: "IN", Subjects: []string{"in.>"}}, {Name: "OUT", Subjects: []string{"out.>"}},
 	}})
 	require.NoError(t, err)
@@ -56,15 +64,21 @@ func newWorld(t *testing.T) *world {
 	letters, err := b.NewDeadLetters(t.Context(), bus.DeadLetterConfig{}, pub)
 	require.NoError(t, err)
 	closed(letters.Close)
-	return &world{b, pub, letters}
+	parking, err := b.NewParking(t.Context(), bus.ParkingConfig{}, pub)
+	require.NoError(t, err)
+	return &world{bus: b, pub: pub, letters: letters, parking: parking}
 }
 
 func (w *world) source(t *testing.T, ackWait time.Duration) *jetstream.Source {
 	t.Helper()
-	s, err := jetstream.NewSource(t.Context(), jetstream.SourceConfig{
-		Bus: w.bus, DeadLetters: w.letters, Task: "task",
+	cfg := jetstream.SourceConfig{
+		Bus: w.bus, DeadLetters: w.letters, Parking: w.parking, Starts: w.bus.NewStarts(1), Task: "task",
 		Consumer: bus.Consumer{Stream: "IN", Durable: "task", Subjects: []string{"in.lines"}, AckWait: ackWait},
-	})
+	}
+	if w.change != nil {
+		w.change(&cfg)
+	}
+	s, err := jetstream.NewSource(t.Context(), cfg)
 	require.NoError(t, err)
 	return s
 }
@@ -106,6 +120,14 @@ func (w *world) all(t *testing.T, stream string) []*nats.Msg {
 		return nil
 	}))
 	return msgs
+}
+
+// stored is how many messages a stream holds.
+func (w *world) stored(t *testing.T, stream string) uint64 {
+	t.Helper()
+	s, err := w.bus.JetStream().Stream(t.Context(), stream)
+	require.NoError(t, err)
+	return s.CachedInfo().State.Msgs
 }
 
 type in struct {

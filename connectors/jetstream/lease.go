@@ -15,8 +15,8 @@ import (
 // sweep costs one, however much is held.
 type leases struct {
 	bus  *bus.Bus
-	keep time.Duration // how long a confirmed renewal is relied on: ack_wait less a margin
-	last atomic.Int64  // everything sent before this moment has arrived
+	wait atomic.Int64 // the consumer's effective ack deadline
+	last atomic.Int64 // everything sent before this moment has arrived
 	ask  chan struct{}
 	stop context.CancelFunc
 	done sync.WaitGroup
@@ -24,11 +24,18 @@ type leases struct {
 
 func newLeases(b *bus.Bus, ackWait time.Duration) *leases {
 	ctx, stop := context.WithCancel(context.Background())
-	// The margin is for the way to us: the server's clock began when it sent.
-	l := &leases{bus: b, keep: ackWait - ackWait/8, ask: make(chan struct{}, 1), stop: stop}
+	l := &leases{bus: b, ask: make(chan struct{}, 1), stop: stop}
+	l.wait.Store(int64(ackWait))
 	l.done.Go(func() { l.run(ctx) })
 	return l
 }
+
+// ackWait is the effective ack deadline: what the server has, not what a file says.
+func (l *leases) ackWait() time.Duration { return time.Duration(l.wait.Load()) }
+
+// keep is how long a confirmed renewal is relied on. The margin is for the way to
+// us: the server's clock began when it sent.
+func (l *leases) keep() time.Duration { return l.ackWait() - l.ackWait()/8 }
 
 // confirm asks for a round trip, soon.
 func (l *leases) confirm() {
@@ -51,7 +58,7 @@ func (l *leases) run(ctx context.Context) {
 		// Renewals sent after this moment may or may not be confirmed by this round
 		// trip; they have asked for the next one.
 		now := time.Now().UnixNano()
-		trip, cancel := context.WithTimeout(ctx, l.keep)
+		trip, cancel := context.WithTimeout(ctx, l.keep())
 		err := l.bus.ConsumeConn().FlushWithContext(trip)
 		cancel()
 		if err == nil {

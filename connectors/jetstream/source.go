@@ -5,8 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"strconv"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -14,6 +14,9 @@ import (
 	"github.com/ergon-framework/ergon"
 	"github.com/ergon-framework/ergon/bus"
 )
+
+// DefaultCheckEvery is how often a source looks after its consumer.
+const DefaultCheckEvery = 10 * time.Second
 
 // DeadLetters stores dead letters; *bus.DeadLetters is one. done gets nil once
 // the letter is stored.
@@ -28,112 +31,197 @@ type SourceConfig struct {
 	// Consumer is the durable consumer to pull from. It is created when it is
 	// missing and left alone when it exists; its stream must exist.
 	Consumer bus.Consumer
+	// Stream, if set, is how the consumer's stream is declared: one that is deleted
+	// while the source runs is made anew.
+	Stream *bus.Stream
 	// DeadLetters takes what failed for good. Required.
 	DeadLetters DeadLetters
+	// Parking keeps what is to be tried again much later. nil means that the source
+	// can't defer: such a wait is spent in place.
+	Parking *bus.Parking
+	// Starts records what kills its process. nil means that nothing is recorded.
+	Starts *bus.Starts
 	// Task is whose dead letters they are.
 	Task string
+	// MaxBytes bounds what one pull request brings. 0 is no bound.
+	MaxBytes int
+	// CheckEvery is how often the source looks at its consumer: whether it is
+	// there and delivers, what its ack deadline is, how much is pending. Default 10 s.
+	CheckEvery time.Duration
 	// Logger is told what is worth knowing about the consumer. Default: nowhere.
 	Logger *slog.Logger
 }
 
-// Source pulls transactions from a durable JetStream consumer.
+// Source pulls transactions from a durable JetStream consumer, and those that were
+// parked from a second one. It holds at most as many deliveries as the latest
+// Fetch asked for, an eighth of them parked ones, and at least one of each.
 type Source struct {
-	cfg     SourceConfig
-	log     *slog.Logger
-	name    string // as the source of plain messages: nats:<stream>
-	puller  *bus.Puller
-	ackWait time.Duration
-	buf     []*nats.Msg // of the one Fetch at a time
-	lease   *leases
+	cfg    SourceConfig
+	log    *slog.Logger
+	name   string // as the source of plain messages: nats:<stream>
+	puller *bus.Puller
+	parked *parked // nil without parking
+	buf    []*nats.Msg
+	lease  *leases
 
-	ctx    context.Context // of dead letters on their way
+	health atomic.Pointer[error]
+	lag    atomic.Pointer[ergon.Lag]
+	stall  stall // of the watch
+
+	ctx    context.Context // of what goes on beside the calls
 	cancel context.CancelFunc
-	dying  sync.WaitGroup
+	mu     sync.Mutex // orders goes against Close
+	shut   bool
+	beside sync.WaitGroup
 	once   sync.Once
 	closed error
 }
 
 var (
-	_ ergon.Source  = (*Source)(nil)
-	_ ergon.Readier = (*Source)(nil)
+	_ ergon.Source         = (*Source)(nil)
+	_ ergon.Readier        = (*Source)(nil)
+	_ ergon.HealthReporter = (*Source)(nil)
+	_ ergon.LagReporter    = (*Source)(nil)
 )
 
 // NewSource makes sure of the consumer and returns a source that has asked for
 // nothing yet. The error says what is wrong with the consumer and what to do.
-func NewSource(ctx context.Context, cfg SourceConfig) (*Source, error) {
+func NewSource(ctx context.Context, cfg SourceConfig) (_ *Source, err error) {
 	if cfg.Bus == nil || cfg.DeadLetters == nil {
 		return nil, errors.New("jetstream source: it needs a bus and a dead-letter store")
+	}
+	if cfg.CheckEvery == 0 {
+		cfg.CheckEvery = DefaultCheckEvery
 	}
 	s := &Source{cfg: cfg, log: cfg.Logger, name: "nats:" + cfg.Consumer.Stream}
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)
 	}
-	if err := s.ensure(ctx); err != nil {
+	info, err := s.ensure(ctx, cfg.Consumer)
+	if err != nil {
 		return nil, err
 	}
-	puller, err := cfg.Bus.NewPuller(bus.PullConfig{Stream: cfg.Consumer.Stream, Durable: cfg.Consumer.Durable})
-	if err != nil {
-		return nil, fmt.Errorf("pull from %q: %w", s, err)
+	if s.puller, err = s.newPuller(info); err != nil {
+		return nil, err
 	}
-	s.puller = puller
+	if cfg.Parking != nil {
+		if s.parked, err = s.newParked(ctx); err != nil {
+			return nil, errors.Join(err, s.puller.Close(ctx))
+		}
+	}
 	s.ctx, s.cancel = context.WithCancel(context.WithoutCancel(ctx))
-	s.lease = newLeases(cfg.Bus, s.ackWait)
+	s.lease = newLeases(cfg.Bus, info.AckWait)
+	s.beside.Go(s.watch)
 	return s, nil
 }
 
 // String names the consumer as "<stream>/<durable>".
 func (s *Source) String() string { return s.cfg.Consumer.Stream + "/" + s.cfg.Consumer.Durable }
 
-func (s *Source) ensure(ctx context.Context) error {
-	info, change, err := s.cfg.Bus.EnsureConsumer(ctx, s.cfg.Consumer)
+func (s *Source) newPuller(info bus.Info) (*bus.Puller, error) {
+	p, err := s.cfg.Bus.NewPuller(bus.PullConfig{
+		Stream: info.Stream, Durable: info.Durable, MaxBytes: s.cfg.MaxBytes, Lease: info.AckWait,
+	})
 	if err != nil {
-		return fmt.Errorf("consumer %q: %w", s, err)
+		return nil, fmt.Errorf("pull from %s/%s: %w", info.Stream, info.Durable, err)
 	}
-	s.ackWait = info.AckWait // the effective one: what the server has, not what the file says
+	return p, nil
+}
+
+func (s *Source) ensure(ctx context.Context, c bus.Consumer) (bus.Info, error) {
+	info, change, err := s.cfg.Bus.EnsureConsumer(ctx, c)
+	if err != nil {
+		return bus.Info{}, fmt.Errorf("consumer %s/%s: %w", c.Stream, c.Durable, err)
+	}
 	switch {
 	case change.Kind == bus.Differs:
 		s.log.Warn("the consumer is not as declared, and was left as it is: what it says holds; to change it, delete it or change it with the nats tool", "change", change.String())
 	case change.Kind == bus.Created, len(change.Warnings) > 0:
 		s.log.Info("consumer", "change", change.String())
 	}
-	return nil
+	return info, nil
+}
+
+// again makes what was deleted under us anew: a process that only looks healthy
+// would wait for ever. What was not acknowledged comes again, for a new consumer
+// begins where its policy says.
+func (s *Source) again(ctx context.Context, gone error) error {
+	s.log.Warn("the consumer is gone: making it anew", "consumer", s.String(), "error", gone)
+	if errors.Is(gone, bus.ErrStreamGone) && s.cfg.Stream != nil {
+		if _, err := s.cfg.Bus.EnsureStream(ctx, *s.cfg.Stream); err != nil {
+			return fmt.Errorf("consumer %q: make its stream anew: %w", s, err)
+		}
+	}
+	info, err := s.ensure(ctx, s.cfg.Consumer)
+	if err == nil {
+		s.lease.wait.Store(int64(info.AckWait))
+	}
+	return err
 }
 
 // Fetch returns what is there, up to max, and waits for at least one.
 func (s *Source) Fetch(ctx context.Context, max int) ([]ergon.Delivery, error) {
-	msgs, err := s.puller.Fetch(ctx, max, s.buf[:0])
-	if errors.Is(err, bus.ErrConsumerGone) {
-		// Deleted under us, or with its stream: a process that only looks healthy
-		// would wait for ever. It is made anew; what was not acknowledged comes
-		// again, for the new one begins where its policy says.
-		s.log.Warn("consumer is gone: making it anew", "consumer", s.String())
-		if err := s.ensure(ctx); err != nil {
-			return nil, err
-		}
-		msgs, err = s.puller.Fetch(ctx, max, s.buf[:0])
+	if s.parked != nil {
+		return s.fetchBoth(ctx, max)
 	}
-	switch {
-	case errors.Is(err, bus.ErrDrained):
-		return nil, ergon.ErrDrained
-	case errors.Is(err, bus.ErrClosed):
-		return nil, fmt.Errorf("consumer %q: %w", s, errors.Join(ergon.ErrClosed, err))
-	case err != nil:
-		return nil, fmt.Errorf("consumer %q: %w", s, err)
+	msgs, err := s.fetch(ctx, max, nil)
+	if err != nil {
+		return nil, s.fetchError(err)
 	}
-	now := time.Now()
-	s.buf = msgs
-	deliveries := make([]ergon.Delivery, len(msgs))
-	block := make([]delivery, len(msgs))
-	for i, m := range msgs {
-		d := &block[i]
-		d.init(s, m, now)
-		deliveries[i] = d
-	}
-	clear(msgs)
-	return deliveries, nil
+	return s.deliveries(nil, msgs), nil
 }
 
-// Ready receives when a Fetch would not wait.
+// fetch is the puller's, with one more try after what is gone was made anew.
+func (s *Source) fetch(ctx context.Context, max int, other <-chan struct{}) ([]*nats.Msg, error) {
+	msgs, err := s.puller.FetchOr(ctx, max, s.buf[:0], other)
+	if errors.Is(err, bus.ErrConsumerGone) || errors.Is(err, bus.ErrStreamGone) {
+		if err := s.again(ctx, err); err != nil {
+			return nil, err
+		}
+		msgs, err = s.puller.FetchOr(ctx, max, s.buf[:0], other)
+	}
+	s.buf = msgs
+	return msgs, err
+}
+
+func (s *Source) fetchError(err error) error {
+	switch {
+	case errors.Is(err, bus.ErrDrained):
+		return ergon.ErrDrained
+	case errors.Is(err, bus.ErrClosed):
+		return fmt.Errorf("consumer %q: %w", s, errors.Join(ergon.ErrClosed, err))
+	}
+	return fmt.Errorf("consumer %q: %w", s, err)
+}
+
+// deliveries appends one for each message, and lets the messages go.
+func (s *Source) deliveries(to []ergon.Delivery, msgs []*nats.Msg) []ergon.Delivery {
+	now := time.Now()
+	if to == nil {
+		to = make([]ergon.Delivery, 0, len(msgs))
+	}
+	block := make([]delivery, len(msgs))
+	for i, m := range msgs {
+		block[i].init(s, m, now)
+		to = append(to, &block[i])
+	}
+	clear(msgs)
+	s.countCrashes(block)
+	return to
+}
+
+// goes runs f in a goroutine that Close waits for, unless the source is closed.
+func (s *Source) goes(f func()) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.shut {
+		return false
+	}
+	s.beside.Go(f)
+	return true
+}
+
+// Ready receives when a Fetch would not wait for a message that was never parked.
 func (s *Source) Ready() <-chan struct{} { return s.puller.Ready() }
 
 // Close hands back what was pulled and not fetched, and flushes the
@@ -141,19 +229,16 @@ func (s *Source) Ready() <-chan struct{} { return s.puller.Ready() }
 func (s *Source) Close(ctx context.Context) error {
 	s.once.Do(func() {
 		err := s.puller.Close(ctx)
+		if s.parked != nil {
+			err = errors.Join(err, s.parked.puller.Close(ctx))
+		}
 		s.lease.close()
 		s.cancel() // ends dead letters that still wait for their turn; the engine has given them up
-		s.dying.Wait()
-		s.closed = errors.Join(err, s.cfg.Bus.ConsumeConn().FlushWithContext(ctx))
+		s.mu.Lock()
+		s.shut = true
+		s.mu.Unlock()
+		s.beside.Wait()
+		s.closed = errors.Join(err, s.cfg.Bus.Flush(ctx))
 	})
 	return s.closed
-}
-
-// storedName is "<stream>:<sequence>", which names a stored message and is the
-// ID of one that has none.
-func storedName(meta bus.Meta) string {
-	b := make([]byte, 0, len(meta.Stream)+1+20)
-	b = append(b, meta.Stream...)
-	b = append(b, ':')
-	return string(strconv.AppendUint(b, meta.StreamSeq, 10))
 }

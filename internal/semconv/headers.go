@@ -65,6 +65,20 @@ const (
 	DeadRequeue      = "Ergon-Dead-Requeue"  // how often it had been requeued
 )
 
+// What is noted of a transaction that waits for its next attempt.
+const (
+	ParkedPrefix     = "Ergon-Parked-"
+	ParkedDue        = "Ergon-Parked-Due"
+	ParkedAttempt    = "Ergon-Parked-Attempt" // the next one
+	ParkedDeliveries = "Ergon-Parked-Deliveries"
+	ParkedFirstSeen  = "Ergon-Parked-First-Seen"
+	ParkedStream     = "Ergon-Parked-Stream" // where it was stored in the first place
+	ParkedSubject    = "Ergon-Parked-Subject"
+	ParkedSequence   = "Ergon-Parked-Sequence"
+	ParkedTimestamp  = "Ergon-Parked-Timestamp" // Unix nanoseconds
+	ParkedReason     = "Ergon-Parked-Reason"    // one line, at most 1 KiB
+)
+
 // Headers of NATS that Ergon writes or reads.
 const (
 	NatsPrefix = "Nats-"

@@ -46,6 +46,8 @@ var rules = []rule{
 		"a connector knows the contracts and its transport, and no policy (RFC-003 §8)"},
 	{"connectors/jetstream", []string{"", "internal/...", "bus"}, []string{"github.com/nats-io/nats.go"},
 		"a connector knows the contracts and its transport; connectors are siblings that never meet"},
+	{"connectors/connectortest", []string{"", "policy"}, nil,
+		"it drives connectors through the contracts alone, and takes no assertion library into their tests"},
 	{"app/config", []string{"policy", "bus", "internal/..."}, []string{"github.com/goccy/go-yaml"},
 		"the file is data too: it wires nothing"},
 	{"app", []string{"*"}, []string{"go.uber.org/fx", "github.com/nats-io/nats.go"},
@@ -105,6 +107,8 @@ func TestRulesBite(t *testing.T) {
 		{"connectors/jetstream", "go.uber.org/fx"},
 		{"connectors/memory", module + "/policy"},
 		{"app", module + "/ergontest"},
+		{"connectors/connectortest", module + "/engine"},
+		{"connectors/jetstream", module + "/connectors/connectortest"},
 		{"examples/02-retail", module + "/internal/identity"},
 		{"policy", "github.com/invopop/jsonschema"},
 	} {

@@ -43,8 +43,13 @@ func NewSink(options SinkOptions) *Sink {
 	return &Sink{options: options, stored: make(map[key]struct{})}
 }
 
-// Send stores tx and confirms it.
+// Send stores tx and confirms it. With a context that has ended it does neither,
+// and asks no hook.
 func (s *Sink) Send(ctx context.Context, tx ergon.Raw, done func(error)) {
+	if err := ctx.Err(); err != nil {
+		done(err)
+		return
+	}
 	answer := ask(s.options.OnSend, tx)
 	if !s.enter(tx, answer.carriedOut()) {
 		done(ergon.ErrClosed)

@@ -41,7 +41,7 @@ func Parts() []Part {
 
 		{Name: "heartbeats", Needs: []Feature{Leases}, short: true, run: heartbeats},
 		{Name: "lost lease", Needs: []Feature{Leases}, short: true, run: lostLease},
-		{Name: "crash counting", Needs: []Feature{RecordsStarts, Leases, Redelivers}, short: true, run: crashCounting},
+		{Name: "crash counting", Needs: []Feature{RecordsStarts, CountsDeliveries, Leases, Redelivers}, short: true, run: crashCounting},
 		{Name: "lease expiry under prefetch", Needs: []Feature{Persistent, Leases, Shared}, short: true, run: leaseUnderPrefetch},
 
 		{Name: "drain", Needs: []Feature{Drains, Persistent}, run: drain},

@@ -45,7 +45,7 @@ func toRaw(m *nats.Msg, meta bus.Meta, source, stored string) ergon.Raw {
 		case semconv.CESubject:
 			e.Key = decodeValue(value)
 		case semconv.CEDataContentType:
-			e.ContentType = value
+			e.ContentType = decodeValue(value)
 		case semconv.CECausationID:
 			e.CausationID = decodeValue(value)
 		case semconv.CECorrelationID:
@@ -134,12 +134,23 @@ func toMsg(subject string, tx ergon.Raw) *nats.Msg {
 		set(semconv.CECorrelationID, encodeValue(e.CorrelationID))
 	}
 	set(semconv.TraceParent, e.Trace.Parent)
-	set(semconv.TraceState, encodeValue(e.Trace.State))
+	if printable(e.Trace.State) { // W3C wants it as it is, and has what is not printable dropped
+		set(semconv.TraceState, e.Trace.State)
+	}
 	for name, value := range e.Metadata.All() {
 		key := semconv.MetaPrefix + encodeName(name)
 		h[key] = append(h[key], encodeValue(value))
 	}
 	return &nats.Msg{Subject: subject, Header: h, Data: tx.Payload()}
+}
+
+func printable(s string) bool {
+	for i := range len(s) {
+		if c := s[i]; c < ' ' || c >= 0x7f {
+			return false
+		}
+	}
+	return true
 }
 
 func has(h nats.Header, lower string) bool {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync/atomic"
 
 	"github.com/ergon-framework/ergon"
 	"github.com/ergon-framework/ergon/bus"
@@ -14,6 +15,7 @@ import (
 type Sink struct {
 	subject string
 	pub     *bus.Publisher
+	closed  atomic.Bool
 }
 
 var _ ergon.Sink = (*Sink)(nil)
@@ -32,6 +34,10 @@ func (s *Sink) Subject() string { return s.subject }
 // Send publishes tx under its ID. A stream that says it has a message with that
 // ID already has this one, from an earlier attempt or delivery: that is success.
 func (s *Sink) Send(ctx context.Context, tx ergon.Raw, done func(error)) {
+	if s.closed.Load() {
+		done(s.classify(bus.ErrClosed))
+		return
+	}
 	s.pub.Publish(ctx, toMsg(s.subject, tx), func(_ bus.PubAck, err error) { done(s.classify(err)) })
 }
 
@@ -54,6 +60,7 @@ func (s *Sink) classify(err error) error {
 
 // Close flushes what is on its way. The publisher stays open for other sinks.
 func (s *Sink) Close(ctx context.Context) error {
+	s.closed.Store(true)
 	flushed := make(chan error, 1)
 	go func() { flushed <- s.pub.Flush(ctx) }()
 	select {

@@ -206,9 +206,21 @@ func (r *Runner) source(ctx context.Context, t bound) (ergon.Source, error) {
 	}
 	r.closers = append(r.closers, letters.Close)
 	js := t.config.Source.JetStream
-	source, err := jetstream.NewSource(ctx, jetstream.SourceConfig{
-		Bus: r.conn.Bus, Task: t.task.Name(), DeadLetters: letters, Logger: r.log, Consumer: js.Consumer,
-	})
+	cfg := jetstream.SourceConfig{
+		Bus: r.conn.Bus, Task: t.task.Name(), DeadLetters: letters, Logger: r.log,
+		Consumer: js.Consumer, MaxBytes: js.MaxBytes, Starts: r.conn.NewStarts(r.opts.Config.Parking.Replicas),
+	}
+	for _, s := range r.opts.Config.Topology() {
+		if s.Name == js.Stream {
+			cfg.Stream = &s
+		}
+	}
+	if t.config.Parks() && !t.task.Producer() {
+		if cfg.Parking, err = r.parking(ctx); err != nil {
+			return nil, err
+		}
+	}
+	source, err := jetstream.NewSource(ctx, cfg)
 	if err != nil {
 		return nil, err
 	}
@@ -216,6 +228,16 @@ func (r *Runner) source(ctx context.Context, t bound) (ergon.Source, error) {
 		return &fed{Source: source, feeds: t.feeds}, nil
 	}
 	return source, nil
+}
+
+// parking is where transactions wait for an attempt that is further off than
+// transaction.redeliver_over.
+func (r *Runner) parking(ctx context.Context) (*bus.Parking, error) {
+	p, err := r.conn.NewParking(ctx, r.opts.Config.Parking.Config(), r.letters)
+	if errors.Is(err, bus.ErrNoSchedules) {
+		return nil, fmt.Errorf("%w: let NATS be 2.12 or later, or set transaction.redeliver_over to 0s, so that every wait before a retry is spent in place", err)
+	}
+	return p, err
 }
 
 // sinks makes one sink per route, over one publisher.

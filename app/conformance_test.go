@@ -2,11 +2,15 @@ package app_test
 
 import (
 	"context"
+	"errors"
 	"path/filepath"
+	"strings"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/nats-io/nats.go"
+	natsjs "github.com/nats-io/nats.go/jetstream"
 	"github.com/stretchr/testify/require"
 	"go.uber.org/fx"
 
@@ -102,10 +106,67 @@ func TestFailedTaskShowsInTheExitCode(t *testing.T) {
 	require.NoError(t, fxApp.Err())
 	require.NoError(t, fxApp.Start(t.Context()))
 	require.Equal(t, app.ExitDone, runner.ExitCode())
-	require.NoError(t, runner.Conn().JetStream().DeleteStream(t.Context(), "A"))
+	// Deleted alone it would be made anew; now its subject belongs to another one.
+	js := runner.Conn().JetStream()
+	_, err := js.UpdateStream(t.Context(), natsjs.StreamConfig{Name: "A", Subjects: []string{"elsewhere"}})
+	require.NoError(t, err)
+	_, err = js.CreateStream(t.Context(), natsjs.StreamConfig{Name: "OTHER", Subjects: []string{"a"}})
+	require.NoError(t, err)
+	require.NoError(t, js.DeleteStream(t.Context(), "A"))
 	require.Equal(t, app.ExitFailed, (<-fxApp.Wait()).ExitCode, "it shuts the application down by itself")
 	require.NoError(t, fxApp.Stop(context.WithoutCancel(t.Context())))
 	require.Equal(t, app.ExitFailed, runner.ExitCode())
 	require.ErrorContains(t, runner.Err(), "fetch from jetstream")
 	require.Equal(t, "one", runner.Reports()[0].Task)
+}
+
+// busy asks to be tried again later, once.
+type busy struct{ asked *atomic.Int64 }
+
+func (b busy) Process(_ context.Context, tx ergon.Transaction[string]) (string, error) {
+	if b.asked.Add(1) == 1 {
+		return "", ergon.RetryAfter(300*time.Millisecond, errors.New("busy"))
+	}
+	return tx.Payload(), nil
+}
+
+// A wait over transaction.redeliver_over leaves the consumer, by nothing but the
+// configuration; a stream that would drop what waits is refused at start.
+func TestLongWaitsPark(t *testing.T) {
+	run := func(prepare func(*bus.Bus)) (*app.Runner, error) {
+		cfg := parse(t, filepath.Join(t.TempDir(), "store"), strings.Replace(one, "consumer: {", "consumer: { transaction: { redeliver_over: 100ms },", 1))
+		withBus(t, cfg, func(b *bus.Bus) {
+			_, err := b.Ensure(t.Context(), bus.Topology{Streams: cfg.Topology()})
+			require.NoError(t, err)
+			_, err = b.JetStream().PublishMsg(t.Context(), &nats.Msg{Subject: "a", Data: []byte(`"x"`)})
+			require.NoError(t, err)
+			prepare(b)
+		})
+		var runner *app.Runner
+		fxApp := fx.New(
+			app.Tasks(func() app.Task { return app.Consume("one", busy{new(atomic.Int64)}) }),
+			app.Module, fx.Supply(app.Options{Config: cfg, UntilEmpty: true}), fx.Populate(&runner), fx.NopLogger,
+		)
+		require.NoError(t, fxApp.Err())
+		if err := fxApp.Start(t.Context()); err != nil {
+			return nil, err
+		}
+		<-runner.Done()
+		return runner, fxApp.Stop(context.WithoutCancel(t.Context()))
+	}
+	runner, err := run(func(*bus.Bus) {})
+	require.NoError(t, err)
+	report := runner.Reports()[0]
+	require.EqualValues(t, 1, report.Deferred)
+	require.EqualValues(t, 1, report.Succeeded)
+
+	_, err = run(func(b *bus.Bus) {
+		_, err := b.EnsureStream(t.Context(), bus.Stream{
+			Name: bus.DefaultParkedStream, Subjects: []string{"ergon.parked.>"}, Retention: bus.RetentionWorkQueue,
+			AllowSchedules: true, MaxAge: time.Minute,
+		})
+		require.NoError(t, err)
+	})
+	require.ErrorIs(t, err, bus.ErrTopology)
+	require.ErrorContains(t, err, "max_age 1m0s")
 }

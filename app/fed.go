@@ -38,6 +38,28 @@ func (f *fed) Fetch(ctx context.Context, max int) ([]ergon.Delivery, error) {
 	}
 }
 
+var (
+	_ ergon.Readier        = (*fed)(nil)
+	_ ergon.HealthReporter = (*fed)(nil)
+	_ ergon.LagReporter    = (*fed)(nil)
+)
+
+// Health is the source's.
+func (f *fed) Health() error {
+	if r, ok := f.Source.(ergon.HealthReporter); ok {
+		return r.Health()
+	}
+	return nil
+}
+
+// Lag is the source's.
+func (f *fed) Lag() ergon.Lag {
+	if r, ok := f.Source.(ergon.LagReporter); ok {
+		return r.Lag()
+	}
+	return ergon.Lag{}
+}
+
 // Ready is the source's.
 func (f *fed) Ready() <-chan struct{} {
 	if r, ok := f.Source.(ergon.Readier); ok {

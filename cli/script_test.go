@@ -16,6 +16,7 @@ func TestMain(m *testing.M) {
 	testscript.Main(m, map[string]func(){
 		"ergon": func() { cli.Main(retail.Module) },
 		"bare":  func() { cli.Main() },
+		"risky": func() { cli.Main(riskyTask) },
 	})
 }
 

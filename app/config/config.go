@@ -35,6 +35,8 @@ type Config struct {
 	Streams map[string]bus.Stream `yaml:"streams"`
 	// Where what failed for good is kept, unless the task says otherwise.
 	DeadLetters DeadLetters `yaml:"dead_letters"`
+	// Where what is to be tried again much later waits.
+	Parking Parking `yaml:"parking"`
 	// Tasks by name. Default none.
 	Tasks map[string]Task `yaml:"tasks"`
 }
@@ -109,6 +111,9 @@ type Source struct {
 type JetStreamSource struct {
 	// The stream is required; without subjects the whole stream is consumed.
 	bus.Consumer `yaml:",inline"`
+	// How many bytes one pull request may bring; with a bound only one is open at a
+	// time. A message above it comes alone. 0 is no bound. Default 0.
+	MaxBytes int `yaml:"max_bytes"`
 }
 
 // Route is where outputs go. Exactly one kind is set.
@@ -131,6 +136,7 @@ func Default() Config {
 		App:         DefaultApp,
 		Bus:         Bus{Config: bus.Config{URL: Embedded}, Listen: DefaultListen},
 		DeadLetters: DeadLetters{Stream: bus.DefaultDeadStream, Subject: bus.DefaultDeadPrefix},
+		Parking:     Parking{Stream: bus.DefaultParkedStream, Subject: bus.DefaultParkedPrefix},
 	}
 }
 

@@ -99,6 +99,7 @@ streams:
     allow_ttl: True
     allow_atomic: true
 dead_letters: { stream: DEAD, subject: dead, storage: memory, max_age: 1h, max_bytes: 5, replicas: 1 }
+parking: { stream: LATER, subject: later, storage: memory, replicas: 3 }
 tasks:
   t:
     source:
@@ -109,6 +110,7 @@ tasks:
         description: x
         ack_wait: 30
         max_ack_pending: 7
+        max_bytes: 1000
         deliver_policy: new
         memory_storage: true
     dead_letters: { subject: dead.t }
@@ -130,11 +132,12 @@ tasks:
 			AllowSchedules: true, AllowTTL: true, AllowAtomic: true,
 		}},
 		DeadLetters: config.DeadLetters{Stream: "DEAD", Subject: "dead", Storage: "memory", MaxAge: policy.Duration(time.Hour), MaxBytes: 5, Replicas: 1},
+		Parking:     config.Parking{Stream: "LATER", Subject: "later", Storage: "memory", Replicas: 3},
 		Tasks: map[string]config.Task{"t": {
 			Source: config.Source{JetStream: &config.JetStreamSource{Consumer: bus.Consumer{
 				Stream: "S", Durable: "d", Subjects: []string{"s.a", "s.b.*"}, Description: "x",
 				AckWait: 30 * time.Second, MaxAckPending: 7, DeliverPolicy: "new", MemoryStorage: true,
-			}}},
+			}, MaxBytes: 1000}},
 			DeadLetters: config.DeadLetters{Stream: "DEAD", Subject: "dead.t", Storage: "memory", MaxAge: policy.Duration(time.Hour), MaxBytes: 5, Replicas: 1},
 			Consumer:    policy.DefaultConsumer(),
 			Producer:    policy.DefaultProducer(),
@@ -148,6 +151,7 @@ tasks:
 	require.Equal(t, bus.DeadLetterConfig{
 		Stream: "DEAD", SubjectPrefix: "dead.t", Storage: "memory", MaxAge: time.Hour, MaxBytes: 5, Replicas: 1,
 	}, task.DeadLetters.Config())
+	require.Equal(t, bus.ParkingConfig{Stream: "LATER", SubjectPrefix: "later", Storage: "memory", Replicas: 3}, c.Parking.Config())
 }
 
 // What a task inherits is known wherever it stands in the file.

@@ -37,6 +37,9 @@ dead_letters:
   max_age: 0s
   max_bytes: 0
   replicas: 0
+parking:
+  stream: ERGON_PARKED
+  subject: ergon.parked
 tasks:
   t:
     source:

@@ -64,7 +64,7 @@ func TestKeysOfBus(t *testing.T) {
 	for i, key := range mine(reflect.TypeFor[Bus]()) {
 		require.Equal(t, Override{Var: "ERGON_BUS_" + strings.ToUpper(key), Path: "bus." + key, Doc: Overrides()[i].Doc}, Overrides()[i])
 	}
-	require.Equal(t, keys(reflect.TypeFor[bus.Consumer]()), mine(reflect.TypeFor[JetStreamSource]()))
+	require.Equal(t, append(keys(reflect.TypeFor[bus.Consumer]()), "max_bytes"), mine(reflect.TypeFor[JetStreamSource]()))
 	require.Equal(t, keys(reflect.TypeFor[bus.Stream]())[1:], mine(reflect.TypeFor[bus.Stream]()))
 	require.NotContains(t, mine(reflect.TypeFor[bus.Stream]()), "")
 
@@ -73,6 +73,9 @@ func TestKeysOfBus(t *testing.T) {
 	dead := slices.DeleteFunc(keys(reflect.TypeFor[bus.DeadLetterConfig]()), func(k string) bool { return k == "subject" })
 	dead[slices.Index(dead, "subject_prefix")] = "subject"
 	require.Equal(t, dead, mine(reflect.TypeFor[DeadLetters]()))
+	parking := keys(reflect.TypeFor[bus.ParkingConfig]())
+	parking[slices.Index(parking, "subject_prefix")] = "subject"
+	require.Equal(t, parking, mine(reflect.TypeFor[Parking]()))
 	for _, f := range reflect.VisibleFields(reflect.TypeFor[DeadLetters]()) {
 		d := reflect.New(reflect.TypeFor[DeadLetters]()).Elem()
 		switch field := d.FieldByIndex(f.Index); field.Kind() {

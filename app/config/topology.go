@@ -132,6 +132,7 @@ func (v *validator) across(c *Config) {
 	v.loops(c)
 	v.durables(c)
 	v.deadStreams(c)
+	v.parkedStream(c)
 }
 
 // stored checks that each subject is stored by its stream.

@@ -77,6 +77,7 @@ func (v *validator) local(c *Config) {
 		v.stream(path{"streams", name}, c.Streams[name])
 	}
 	v.deadLetters(path{"dead_letters"}, c.DeadLetters, DeadLetters{})
+	v.parking(path{"parking"}, c.Parking)
 	for _, name := range c.TaskNames() {
 		v.task(path{"tasks", name}, name, c.Tasks[name], c.DeadLetters)
 	}

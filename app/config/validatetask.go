@@ -38,6 +38,7 @@ func (v *validator) source(p path, s JetStreamSource) {
 	v.word(p.key("deliver_policy"), s.DeliverPolicy, bus.DeliverAll, bus.DeliverNew, bus.DeliverLast, bus.DeliverLastPerSubject)
 	v.duration(p.key("ack_wait"), s.AckWait)
 	v.count(p.key("max_ack_pending"), int64(s.MaxAckPending))
+	v.count(p.key("max_bytes"), int64(s.MaxBytes))
 }
 
 func (v *validator) route(p path, name string, r Route) {

@@ -256,7 +256,7 @@ func (r *Runner) sinks(t bound) (map[string]ergon.Sink, error) {
 	}
 	r.closers = append(r.closers, pub.Close)
 	for name, route := range t.config.Routes {
-		sink, err := jetstream.NewSink(pub, route.JetStream.Subject)
+		sink, err := jetstream.NewSink(pub, route.JetStream.Subject, jetstream.InStream(route.JetStream.Stream))
 		if err != nil {
 			return nil, fmt.Errorf("route %q: %w", name, err)
 		}

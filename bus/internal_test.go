@@ -43,6 +43,12 @@ func TestParsePubAck(t *testing.T) {
 	require.Nil(t, parseRefusal([]byte(`{"error":`)))
 	require.Equal(t, "S", PubAck{raw: []byte(`{"stream":"S","seq":1}`)}.Stream())
 	require.Empty(t, PubAck{raw: []byte(`x`)}.Stream())
+	for data, want := range map[string]bool{
+		`{"stream":"S","seq":1}`: true, `{ "seq":1, "stream" : "S" }`: true, `{"stream":"S`: false, `{"stream":"SS","seq":1}`: false,
+		`{"stream":"T","seq":1}`: false, `x`: false, ``: false,
+	} {
+		require.Equal(t, want, PubAck{raw: []byte(data)}.From("S"), data)
+	}
 }
 
 // What decodes as a confirmation is read as what it decodes to, and an error is
@@ -175,4 +181,14 @@ func TestReceiveFromAnOlderRound(t *testing.T) {
 	require.Equal(t, 2, p.buf.len())
 	p.receive(2, status("_INBOX.new", "408", "Request Timeout", "99"))
 	require.Zero(t, p.pending, "never below")
+}
+
+func BenchmarkPubAckFrom(b *testing.B) {
+	ack := PubAck{raw: []byte(`{"stream":"RETAIL_OUT", "seq":123456}`)}
+	b.ReportAllocs()
+	for b.Loop() {
+		if !ack.From("RETAIL_OUT") {
+			b.Fatal("it is")
+		}
+	}
 }

@@ -57,6 +57,14 @@ func parseRefusal(data []byte) *APIError {
 	return resp.Error
 }
 
+func ackFrom(data []byte, stream string) bool {
+	const head = `{"stream":"`
+	if n := len(head) + len(stream); len(data) > n && data[n] == '"' && string(data[:len(head)]) == head && string(data[len(head):n]) == stream {
+		return true
+	}
+	return ackStream(data) == stream // written otherwise, or another one's
+}
+
 func ackStream(data []byte) string {
 	var ack struct {
 		Stream string `json:"stream"`

@@ -48,6 +48,10 @@ type PubAck struct {
 // asked for.
 func (a PubAck) Stream() string { return ackStream(a.raw) }
 
+// From reports whether it is that stream's. It costs a comparison, where
+// Nats-Expected-Stream costs a header in every message that is stored.
+func (a PubAck) From(stream string) bool { return ackFrom(a.raw, stream) }
+
 // A Publisher publishes messages and reports, for each, whether a stream has
 // stored it. It costs no map entry, no future, no goroutine and no decoding of
 // JSON per message: a message occupies one of Window slots, whose number is in

@@ -14,18 +14,31 @@ import (
 // is closed by its maker after them.
 type Sink struct {
 	subject string
+	stream  string // that has to confirm; "" is any
 	pub     *bus.Publisher
 	closed  atomic.Bool
 }
 
+// A SinkOption changes a Sink.
+type SinkOption func(*Sink)
+
+// InStream makes the sink hold whose confirmation it is against the name of the
+// stream that is to store its subject: what another one confirms has failed.
+// Default: any stream will do.
+func InStream(name string) SinkOption { return func(s *Sink) { s.stream = name } }
+
 var _ ergon.Sink = (*Sink)(nil)
 
 // NewSink returns a sink for a subject that a stream stores.
-func NewSink(pub *bus.Publisher, subject string) (*Sink, error) {
+func NewSink(pub *bus.Publisher, subject string, options ...SinkOption) (*Sink, error) {
 	if pub == nil || subject == "" {
 		return nil, errors.New("jetstream sink: it needs a publisher and a subject")
 	}
-	return &Sink{subject: subject, pub: pub}, nil
+	s := &Sink{subject: subject, pub: pub}
+	for _, o := range options {
+		o(s)
+	}
+	return s, nil
 }
 
 // Subject is where the sink publishes.
@@ -38,7 +51,14 @@ func (s *Sink) Send(ctx context.Context, tx ergon.Raw, done func(error)) {
 		done(s.classify(bus.ErrClosed))
 		return
 	}
-	s.pub.Publish(ctx, toMsg(s.subject, tx), func(_ bus.PubAck, err error) { done(s.classify(err)) })
+	s.pub.Publish(ctx, toMsg(s.subject, tx), func(ack bus.PubAck, err error) {
+		if err == nil && s.stream != "" && !ack.From(s.stream) {
+			// It is stored, only not where it is looked for. Whoever sets that right
+			// has the time of the retries.
+			err = fmt.Errorf("stream %q has stored it, and not %q: the subject belongs to another stream than is configured", ack.Stream(), s.stream)
+		}
+		done(s.classify(err))
+	})
 }
 
 // classify says what a failed publish means for the transaction. What would

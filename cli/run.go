@@ -12,6 +12,7 @@ import (
 	"go.uber.org/fx"
 	"go.uber.org/fx/fxevent"
 
+	"github.com/ergon-framework/ergon"
 	"github.com/ergon-framework/ergon/app"
 	"github.com/ergon-framework/ergon/app/config"
 	"github.com/ergon-framework/ergon/engine"
@@ -136,12 +137,21 @@ func (c *command) withBus(cfg config.Bus, log *slog.Logger, use func(*app.Conn) 
 func runLine(all []engine.Snapshot) string {
 	var ok, dead, held int64
 	var p50, p99 time.Duration
+	var lag ergon.Lag
 	for _, s := range all {
+		if !s.Lag.At.IsZero() {
+			lag.At = s.Lag.At
+			lag.Pending, lag.Parked = lag.Pending+s.Lag.Pending, lag.Parked+s.Lag.Parked
+		}
 		ok, dead, held = ok+s.Succeeded, dead+s.Dead, held+int64(s.Held)
 		p50, p99 = max(p50, s.P50), max(p99, s.P99)
 	}
-	return fmt.Sprintf("%s succeeded   %s dead   %s in flight   p50 %s   p99 %s",
+	line := fmt.Sprintf("%s succeeded   %s dead   %s in flight   p50 %s   p99 %s",
 		thousands(ok), thousands(dead), thousands(held), short(p50), short(p99))
+	if !lag.At.IsZero() {
+		line += fmt.Sprintf("   %s pending   %s parked", thousands(lag.Pending), thousands(lag.Parked))
+	}
+	return line
 }
 
 func (c *command) printReports(reports []engine.Report, took time.Duration) error {
@@ -152,8 +162,8 @@ func (c *command) printReports(reports []engine.Report, took time.Duration) erro
 		}{reports, took.Seconds()})
 	}
 	for _, r := range reports {
-		if err := c.printf("%s: %s succeeded, %s dead, %s retries, %s released, %s lost leases, %s abandoned, in %s\n",
-			r.Task, thousands(r.Succeeded), thousands(r.Dead), thousands(r.Retries), thousands(r.Released),
+		if err := c.printf("%s: %s succeeded, %s dead, %s retries, %s deferred, %s released, %s lost leases, %s abandoned, in %s\n",
+			r.Task, thousands(r.Succeeded), thousands(r.Dead), thousands(r.Retries), thousands(r.Deferred), thousands(r.Released),
 			thousands(r.Lost), thousands(r.Abandoned), short(r.Duration)); err != nil {
 			return err
 		}

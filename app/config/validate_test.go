@@ -82,6 +82,17 @@ func TestValidate(t *testing.T) {
 			`8:71: tasks.d.routes.x.jetstream.subject: a subject is required`,
 			`8:104: tasks.d.routes.y.jetstream.stream: a stream is required`,
 		},
+		"parking: { stream: P, subject: p.*, storage: tape, replicas: 6 }\n" +
+			"tasks: { t: { source: { jetstream: { stream: S, subjects: [s], ack_wait: 1ms, max_bytes: -1 } } } }": {
+			`1:32: parking.subject: "p.*" has a wildcard: what is sent has one subject`,
+			`1:46: parking.storage: "tape" is not known here: write file, memory`,
+			`1:62: parking.replicas: 6 is not between 0 and 5`,
+			`2:74: tasks.t.source.jetstream.ack_wait: 1ms is below 100ms: a lease has to outlast a few round trips to be kept`,
+			`2:90: tasks.t.source.jetstream.max_bytes: -1 is below 0`,
+		},
+		"parking: { stream: S, subject: s }\ntasks: { t: { source: { jetstream: { stream: S, subjects: [x] } } } }": {
+			`2:46: tasks.t.source.jetstream.stream: stream "S" is where transactions wait for their next attempt (parking.stream): take another`,
+		},
 		"tasks: { " + strings.Repeat("a", 65) + ": { source: { jetstream: { stream: S, subjects: [s] } } } }": {
 			`1:10: tasks.` + strings.Repeat("a", 65) + `: "` + strings.Repeat("a", 60) + `…" is not the name of a task: it is 1 to 64 small letters, digits, dashes and underscores`,
 		},

@@ -1,8 +1,13 @@
 package config
 
 import (
+	"time"
+
 	"github.com/ergon-framework/ergon/bus"
 )
+
+// minAckWait is the shortest lease that a sweep every third of it can keep up.
+const minAckWait = 100 * time.Millisecond
 
 func (v *validator) task(p path, name string, t Task, inherited DeadLetters) {
 	if !taskName.MatchString(name) {
@@ -37,6 +42,9 @@ func (v *validator) source(p path, s JetStreamSource) {
 	}
 	v.word(p.key("deliver_policy"), s.DeliverPolicy, bus.DeliverAll, bus.DeliverNew, bus.DeliverLast, bus.DeliverLastPerSubject)
 	v.duration(p.key("ack_wait"), s.AckWait)
+	if s.AckWait > 0 && s.AckWait < minAckWait {
+		v.fail(p.key("ack_wait"), "%s is below %s: a lease has to outlast a few round trips to be kept", s.AckWait, minAckWait)
+	}
 	v.count(p.key("max_ack_pending"), int64(s.MaxAckPending))
 	v.count(p.key("max_bytes"), int64(s.MaxBytes))
 }

@@ -153,6 +153,30 @@ func TestSuspectsAreReleasedByAStop(t *testing.T) {
 	})
 }
 
+// A stop gives waiting suspects back at once, however long the one that runs takes.
+func TestWaitingSuspectsDoNotWaitForTheGrace(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		began := time.Now()
+		var h history
+		r := newRig(consume(func(context.Context, ergon.Transaction[string]) (ergon.None, error) {
+			time.Sleep(5 * time.Second)
+			return ergon.None{}, nil
+		}))
+		r.queueO.OnSettle = func(s memory.Settled) error {
+			h.add("%v %s after %v", s.Settlement.Kind, s.Transaction.ID(), time.Since(began))
+			return nil
+		}
+		r.policy.Shutdown.Grace = dur(time.Minute)
+		r.push("a", "b", "c")
+		crash(t, r.queue, 4)
+		_, wait := r.start(t)
+		time.Sleep(time.Second)
+		_, err := wait(true)
+		require.NoError(t, err)
+		require.Equal(t, []string{"release b after 1s", "release c after 1s", "ack a after 5s"}, h.all())
+	})
+}
+
 // noRecord is a source whose starts can't be recorded.
 type noRecord struct{ ergon.Source }
 
@@ -180,5 +204,81 @@ func TestAStartThatCannotBeRecordedRuns(t *testing.T) {
 		told := eventsOf[engine.StartNotRecorded](r)
 		require.Len(t, told, 1)
 		require.EqualError(t, told[0].Err, "no bucket")
+	})
+}
+
+// watched is a source that tells when a start is recorded and when it is taken
+// back.
+type watched struct {
+	ergon.Source
+	h *history
+}
+
+type watchedStart struct {
+	ergon.Delivery
+	h *history
+}
+
+func (w watchedStart) RecordStart(context.Context) error { w.h.add("record"); return nil }
+func (w watchedStart) ForgetStart()                      { w.h.add("forget") }
+
+func (s watched) Fetch(ctx context.Context, max int) ([]ergon.Delivery, error) {
+	all, err := s.Source.Fetch(ctx, max)
+	for i, d := range all {
+		all[i] = watchedStart{d, s.h}
+	}
+	return all, err
+}
+
+// From the third delivery on a start is recorded before the code runs, once for all
+// of its attempts, and taken back when the source has it again: a process that dies
+// in between leaves its record, and what does well costs nothing.
+func TestAStartIsRecordedWhileItLasts(t *testing.T) {
+	for deliveries, want := range map[int][]string{
+		2: {"run 1", "run 2", "settle"},
+		3: {"record", "run 1", "run 2", "settle", "forget"},
+		9: {"record", "run 1", "run 2", "settle", "forget"},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			var h history
+			r := newRig(consume(func(ctx context.Context, _ ergon.Transaction[string]) (ergon.None, error) {
+				n := ergon.ExecutionOf(ctx).Attempt
+				h.add("run %d", n)
+				if n == 1 {
+					return ergon.None{}, errors.New("x")
+				}
+				return ergon.None{}, nil
+			}))
+			r.queueO.OnSettle = func(memory.Settled) error { h.add("settle"); return nil }
+			r.policy.Transaction.MaxDeliveries = 100
+			r.push("a")
+			crash(t, r.queue, deliveries-1)
+			r.source = watched{r.queue.Source(), &h}
+			require.EqualValues(t, 1, r.run(t).Succeeded)
+			require.Equal(t, want, h.all())
+		})
+	}
+}
+
+// What waits behind another message with its ID is set aside when its turn comes,
+// as it would have been without that one.
+func TestACrashLoopEndsBehindItsTwin(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ran := 0
+		r := newRig(consume(func(context.Context, ergon.Transaction[string]) (ergon.None, error) {
+			ran++
+			return ergon.None{}, nil
+		}))
+		r.policy.Transaction.MaxDeliveries = 5
+		r.push("twin")
+		crash(t, r.queue, 7)
+		r.push("twin")
+		guilty, err := r.queue.Source().Fetch(t.Context(), 1)
+		require.NoError(t, err)
+		guilty[0].Settle(ergon.Settlement{Kind: ergon.Release}, func(err error) { require.NoError(t, err) })
+		report := r.run(t)
+		require.Equal(t, 1, ran)
+		require.EqualValues(t, 1, report.Succeeded)
+		require.Equal(t, 7, 2+r.onlyDead(t).Info.Crashes)
 	})
 }

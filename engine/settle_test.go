@@ -183,3 +183,32 @@ func TestDeadLetterFacts(t *testing.T) {
 		require.Equal(t, began.Add(700*ms), dead.Dead.FailedAt)
 	})
 }
+
+// R040, R053: the facts of a deferral, with which the next delivery goes on where
+// this one stopped.
+func TestDeferralFacts(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		began := time.Now().UTC()
+		r, _ := failing(errors.New("down"))
+		var parked []ergon.Settlement
+		r.queueO.CanDefer = true
+		r.queueO.OnSettle = func(s memory.Settled) error {
+			if s.Settlement.Kind == ergon.Retry {
+				parked = append(parked, s.Settlement)
+			}
+			return nil
+		}
+		r.policy.Transaction.RedeliverOver = dur(150 * ms)
+		r.push("a")
+		r.run(t)
+		require.Len(t, parked, 2)
+		for i, s := range parked {
+			failed := i + 2 // the first wait is short enough to be spent in place
+			require.Equal(t, failed, s.Err.Attempt)
+			require.Equal(t, failed+1, s.NextAttempt)
+			require.Equal(t, ms*time.Duration(200<<i), s.After)
+			require.Equal(t, began, s.FirstSeen)
+			require.ErrorContains(t, s.Err, "down")
+		}
+	})
+}

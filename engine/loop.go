@@ -225,7 +225,7 @@ func (e *Engine) waited(next, before *flight, outcome Outcome) {
 	case next.isLost():
 		next.finish(Lost)
 	case same && (outcome == Succeeded || outcome == Dead || outcome == Deferred):
-		next.settle(ergon.Settlement{Kind: ergon.Ack}, Merged)
+		next.settle(ergon.Settlement{Kind: ergon.Ack, Confirm: e.policy.Transaction.ConfirmAck}, Merged)
 	case e.stopping.Load():
 		next.release()
 	case e.cleared(next):

@@ -1,7 +1,7 @@
 // Command mutants breaks the engine on purpose, in one way after the other, and
 // says which test notices. It is the test of the engine's tests:
 //
-//	go run ./test/mutants               all of them, a few minutes
+//	go run ./test/mutants               all of them, five to fifteen minutes
 //	go run ./test/mutants -only NAME    one of them
 //
 // It ends with exit code 1 if a mutant survives, and also if one no longer fits

@@ -72,7 +72,7 @@ type Puller struct {
 	asked   uint64             // pull requests so far
 	came    uint64             // messages so far
 	waiting bool               // a Fetch waits on wake
-	traffic uint64             // whatever has come from the server in this round
+	traffic uint64             // whatever has come for requests of this round
 	stale   bool               // the connection was lost: open requests are void
 	suspect bool               // the consumer may be gone: look before asking again
 	failed  error              // what the next Fetch returns
@@ -80,6 +80,7 @@ type Puller struct {
 	closed  bool               // hand back what comes
 
 	refusals  int          // in a row
+	refusal   string       // the latest
 	notBefore time.Time    // of the next request, after a refusal
 	limits    limits       // what the consumer allows in one request
 	single    bool         // the next request is for one message of any size

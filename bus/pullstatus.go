@@ -25,7 +25,6 @@ func (p *Puller) receive(round uint64, m *nats.Msg) {
 	defer p.mu.Unlock()
 	if m.Reply == "" { // only a delivery asks for an acknowledgement
 		if round == p.round {
-			p.traffic++
 			p.control(m)
 			if p.waiting {
 				p.waiting = false
@@ -73,9 +72,10 @@ func (p *Puller) delivered(m *nats.Msg) {
 func (p *Puller) control(m *nats.Msg) {
 	kind, rest, _ := strings.Cut(strings.TrimPrefix(m.Subject, p.inbox+"."), ".")
 	if kind == "i" {
-		p.answered(rest, m)
+		p.answered(rest, m) // no traffic: a server that has forgotten our requests answers, too
 		return
 	}
+	p.traffic++
 	status, text := first(m.Header, statusHeader), first(m.Header, descriptionHeader)
 	_, asked, _ := strings.Cut(rest, ".")
 	n, _ := parseUint(asked)
@@ -165,6 +165,7 @@ func (p *Puller) refused(why string) {
 	if p.refusals == 0 {
 		p.log.Warn("pull request refused, asking again", "status", why)
 	}
+	p.refusal = why
 	p.notBefore = time.Now().Add(min(refusedMin<<min(p.refusals, 8), refusedMax))
 	p.refusals++
 }

@@ -35,6 +35,7 @@ type Option func(*options)
 type options struct {
 	log       *slog.Logger
 	inProcess nats.InProcessConnProvider
+	ping      time.Duration
 }
 
 // WithLogger says where connection events and refused pull requests are
@@ -51,6 +52,17 @@ func WithLogger(l *slog.Logger) Option {
 // [Config.URL] is ignored then. An embedded server is such a provider.
 func WithInProcess(p nats.InProcessConnProvider) Option {
 	return func(o *options) { o.inProcess = p }
+}
+
+// WithPingInterval sets how often a connection on which nothing comes is asked for
+// a sign of life. The third question finds it dead, and it is replaced: nobody else
+// notices a connection that is cut without being closed. Default 10 s.
+func WithPingInterval(d time.Duration) Option {
+	return func(o *options) {
+		if d > 0 {
+			o.ping = d
+		}
+	}
 }
 
 // JetStream is for administration: streams, consumers, key-value buckets and

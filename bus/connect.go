@@ -17,7 +17,7 @@ const (
 	dialTimeout   = 2 * time.Second
 	dialAgain     = 250 * time.Millisecond
 	bootTime      = time.Second      // a server that boots answers like one without JetStream
-	pingInterval  = 20 * time.Second // with two unanswered ones a dead peer is noticed within a minute
+	pingInterval  = 10 * time.Second // with two unanswered ones a dead peer is noticed within 30 s
 	consumeBuffer = 8 << 20          // acknowledgements kept while there is no connection
 )
 
@@ -32,7 +32,7 @@ const (
 // credentials may be renewed. Files of credentials, certificates and NATS contexts
 // are read again for each attempt; a password that was given as such is not.
 func Connect(ctx context.Context, cfg Config, opts ...Option) (*Bus, error) {
-	o := options{log: slog.New(slog.DiscardHandler)}
+	o := options{log: slog.New(slog.DiscardHandler), ping: pingInterval}
 	for _, opt := range opts {
 		opt(&o)
 	}
@@ -48,12 +48,12 @@ func Connect(ctx context.Context, cfg Config, opts ...Option) (*Bus, error) {
 
 	// The Bus keeps no secret, so that printing one shows none.
 	b := &Bus{cfg: s.Redacted(), log: o.log, closed: make(chan struct{}), apiPrefix: s.apiPrefix()}
-	if b.consume, err = b.dial(ctx, s, "consume", o.inProcess, nats.ReconnectBufSize(consumeBuffer)); err != nil {
+	if b.consume, err = b.dial(ctx, s, "consume", o.inProcess, nats.PingInterval(o.ping), nats.ReconnectBufSize(consumeBuffer)); err != nil {
 		return nil, err
 	}
 	// Without a buffer a publish fails at once while there is no connection, so
 	// that the Publisher knows what was not sent.
-	if b.publish, err = b.dial(ctx, s, "publish", o.inProcess, nats.ReconnectBufSize(-1)); err != nil {
+	if b.publish, err = b.dial(ctx, s, "publish", o.inProcess, nats.PingInterval(o.ping), nats.ReconnectBufSize(-1)); err != nil {
 		b.shut()
 		return nil, err
 	}
@@ -115,7 +115,6 @@ func (s target) natsOptions(c *conn) ([]nats.Option, error) {
 	opts := []nats.Option{
 		nats.MaxReconnects(-1),
 		nats.IgnoreAuthErrorAbort(), // else two refusals in a row end the connection for good
-		nats.PingInterval(pingInterval),
 		nats.MaxPingsOutstanding(2),
 		nats.FlusherTimeout(flushTimeout),
 	}

@@ -106,7 +106,7 @@ func (b *Bus) overlapError(ctx context.Context, s Stream, cause error) error {
 // exist is [ErrStreamGone]. An existing consumer that this package cannot work
 // with (one that pushes, gives up after some deliveries, has a backoff of its
 // own or acknowledges otherwise than one by one) is refused with an error that
-// wraps [ErrTopology].
+// wraps [ErrTopology]; the Info says what it is all the same.
 func (b *Bus) EnsureConsumer(ctx context.Context, c Consumer) (Info, Change, error) {
 	cfg, err := c.config()
 	if err != nil {
@@ -118,17 +118,12 @@ func (b *Bus) EnsureConsumer(ctx context.Context, c Consumer) (Info, Change, err
 	}
 	warnings := lossWarnings(stream.CachedInfo().Config)
 	for round := 0; ; round++ {
-		info, err := b.consumerInfo(ctx, c.Stream, c.Durable)
-		switch {
-		case err == nil:
-			if err := usable(info); err != nil {
-				return Info{}, Change{}, err
+		info, change, err := b.CheckConsumer(ctx, c)
+		if !errors.Is(err, ErrConsumerGone) {
+			if err == nil {
+				change.Warnings = warnings
 			}
-			change := compareConsumer(c, info.Config)
-			change.Warnings = warnings
-			return infoOf(info), change, nil
-		case !errors.Is(err, jetstream.ErrConsumerNotFound):
-			return Info{}, Change{}, fmt.Errorf("look up consumer: %w", goneError(c.Stream, c.Durable, err))
+			return info, change, err
 		}
 		made, err := bounded(ctx, func(ctx context.Context) (jetstream.Consumer, error) {
 			return b.js.CreateConsumer(ctx, c.Stream, cfg)
@@ -144,6 +139,19 @@ func (b *Bus) EnsureConsumer(ctx context.Context, c Consumer) (Info, Change, err
 		}
 		return Info{}, Change{}, fmt.Errorf("create consumer %q of stream %q: %w", c.Durable, c.Stream, err)
 	}
+}
+
+// CheckConsumer is EnsureConsumer for one that has to exist: a missing one is
+// [ErrConsumerGone], and the Change has no warnings.
+func (b *Bus) CheckConsumer(ctx context.Context, c Consumer) (Info, Change, error) {
+	info, err := b.consumerInfo(ctx, c.Stream, c.Durable)
+	if err != nil {
+		return Info{}, Change{}, fmt.Errorf("look up consumer: %w", goneError(c.Stream, c.Durable, err))
+	}
+	if err := usable(info); err != nil {
+		return infoOf(info), Change{}, err
+	}
+	return infoOf(info), compareConsumer(c, info.Config), nil
 }
 
 // ConsumerInfo asks what a consumer is and holds. A missing one is

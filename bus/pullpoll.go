@@ -84,10 +84,31 @@ func (p *Puller) extend(old bool, msgs []*nats.Msg) {
 	}
 }
 
-// Progress is how many messages have come so far, and how many more are asked for
-// now.
-func (p *Puller) Progress() (came uint64, asked int) {
+// A Progress tells a Puller that has nothing to do from one that gets nothing.
+type Progress struct {
+	// Came is how many messages have come so far.
+	Came uint64
+	// Asked is how many more are asked for now.
+	Asked int
+	// Refused is what the server said to the latest request, if it took none.
+	Refused string
+}
+
+// Progress is how far the Puller has come.
+func (p *Puller) Progress() Progress {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return p.came, p.pending
+	at := Progress{Came: p.came, Asked: p.pending}
+	if p.refusals > 0 {
+		at.Refused = p.refusal
+	}
+	return at
+}
+
+// SetLease follows a consumer whose ack deadline was changed: see
+// [PullConfig.Lease].
+func (p *Puller) SetLease(d time.Duration) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.cfg.Lease = d
 }

@@ -31,7 +31,7 @@ type delivery struct {
 	start *bus.Start // recorded, of the flight's one goroutine
 
 	// The engine's sweeper alone uses these.
-	held  time.Time // until when the lease is ours for sure
+	since time.Time // the last moment at which the lease was ours for sure
 	asked time.Time // when its renewal was sent, zero for not yet
 }
 
@@ -73,7 +73,7 @@ func (d *delivery) take(s *Source, m *nats.Msg, meta bus.Meta, orig *nats.Msg, o
 	if d.raw.ID() == id {
 		d.info.Epoch = strconv.FormatInt(origin.Timestamp, 36)
 	}
-	d.held = now.Add(s.lease.keep())
+	d.since = now
 }
 
 // deliveries counts all of the transaction.
@@ -91,10 +91,12 @@ func (d *delivery) Info() ergon.DeliveryInfo { return d.info }
 // time, and as lost after that.
 func (d *delivery) Extend(context.Context) error {
 	if !d.asked.IsZero() && d.s.lease.confirmed(d.asked) {
-		d.held = d.asked.Add(d.s.lease.keep())
+		d.since = d.asked
 	}
 	now := time.Now()
-	if !now.Before(d.held) {
+	// By the deadline that the consumer has now: the server measures what it
+	// delivered before by it, too.
+	if now.Sub(d.since) >= d.s.lease.keep() {
 		return fmt.Errorf("%s: no renewal was confirmed for %v: %w", d.info.Stored, d.s.lease.ackWait(), ergon.ErrLeaseLost)
 	}
 	if err := bus.InProgress(d.msg); err != nil {

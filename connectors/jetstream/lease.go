@@ -15,23 +15,41 @@ import (
 // sweep costs one, however much is held.
 type leases struct {
 	bus  *bus.Bus
-	wait atomic.Int64 // the consumer's effective ack deadline
-	last atomic.Int64 // everything sent before this moment has arrived
+	wait [2]atomic.Int64 // effective ack deadlines, of fresh and of parked ones; 0: no such consumer
+	last atomic.Int64    // everything sent before this moment has arrived
 	ask  chan struct{}
 	stop context.CancelFunc
 	done sync.WaitGroup
 }
 
-func newLeases(b *bus.Bus, ackWait time.Duration) *leases {
+// The consumers of a source, as leases knows them.
+const (
+	fresh = iota
+	due
+)
+
+func newLeases(b *bus.Bus) *leases {
 	ctx, stop := context.WithCancel(context.Background())
 	l := &leases{bus: b, ask: make(chan struct{}, 1), stop: stop}
-	l.wait.Store(int64(ackWait))
 	l.done.Go(func() { l.run(ctx) })
 	return l
 }
 
 // ackWait is the effective ack deadline: what the server has, not what a file says.
-func (l *leases) ackWait() time.Duration { return time.Duration(l.wait.Load()) }
+// Where the two consumers differ, somebody has changed one: the shorter holds for
+// both.
+func (l *leases) ackWait() time.Duration {
+	d := l.wait[fresh].Load()
+	if p := l.wait[due].Load(); p > 0 {
+		d = min(d, p)
+	}
+	return time.Duration(d)
+}
+
+// follow notes a consumer's deadline, and returns the one before.
+func (l *leases) follow(which int, ackWait time.Duration) (was time.Duration) {
+	return time.Duration(l.wait[which].Swap(int64(ackWait)))
+}
 
 // keep is how long a confirmed renewal is relied on. The margin is for the way to
 // us: the server's clock began when it sent.

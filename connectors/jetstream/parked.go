@@ -16,6 +16,7 @@ import (
 type parked struct {
 	lane     string
 	consumer bus.Consumer
+	ackWait  time.Duration // when it was made sure of
 	puller   *bus.Puller
 	buf      []*nats.Msg
 }
@@ -29,6 +30,7 @@ func (s *Source) newParked(ctx context.Context) (*parked, error) {
 	if err != nil {
 		return nil, err
 	}
+	p.ackWait = info.AckWait
 	p.puller, err = s.newPuller(info)
 	return p, err
 }
@@ -91,12 +93,17 @@ func (s *Source) fetchDue(ctx context.Context, room int) ([]ergon.Delivery, erro
 	msgs, err := p.puller.Poll(room, p.buf[:0])
 	if errors.Is(err, bus.ErrConsumerGone) || errors.Is(err, bus.ErrStreamGone) {
 		s.log.Warn("the consumer of parked transactions is gone: making it anew", "consumer", p.consumer.Durable, "error", err)
+		if err := letGo(ctx); err != nil {
+			return nil, err
+		}
 		if err := s.cfg.Parking.Ensure(ctx); err != nil {
 			return nil, err
 		}
-		if _, err := s.ensure(ctx, p.consumer); err != nil {
+		var info bus.Info
+		if info, err = s.ensure(ctx, p.consumer); err != nil {
 			return nil, err
 		}
+		s.follow(due, p.puller, info)
 		msgs, err = p.puller.Poll(room, p.buf[:0])
 	}
 	p.buf = msgs

@@ -50,6 +50,8 @@ type SourceConfig struct {
 	CheckEvery time.Duration
 	// Logger is told what is worth knowing about the consumer. Default: nowhere.
 	Logger *slog.Logger
+
+	stallAfter time.Duration // default stallAfter
 }
 
 // Source pulls transactions from a durable JetStream consumer, and those that were
@@ -66,11 +68,12 @@ type Source struct {
 
 	health atomic.Pointer[error]
 	lag    atomic.Pointer[ergon.Lag]
-	stall  stall // of the watch
+	stall  [2]stall // of the watch
 
 	ctx    context.Context // of what goes on beside the calls
 	cancel context.CancelFunc
-	mu     sync.Mutex // orders goes against Close
+	mu     sync.Mutex        // orders goes against Close, and guards told
+	told   map[string]string // what was logged of each consumer last
 	shut   bool
 	beside sync.WaitGroup
 	once   sync.Once
@@ -93,7 +96,10 @@ func NewSource(ctx context.Context, cfg SourceConfig) (_ *Source, err error) {
 	if cfg.CheckEvery == 0 {
 		cfg.CheckEvery = DefaultCheckEvery
 	}
-	s := &Source{cfg: cfg, log: cfg.Logger, name: "nats:" + cfg.Consumer.Stream}
+	if cfg.stallAfter == 0 {
+		cfg.stallAfter = stallAfter
+	}
+	s := &Source{cfg: cfg, log: cfg.Logger, name: "nats:" + cfg.Consumer.Stream, told: map[string]string{}}
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)
 	}
@@ -110,7 +116,11 @@ func NewSource(ctx context.Context, cfg SourceConfig) (_ *Source, err error) {
 		}
 	}
 	s.ctx, s.cancel = context.WithCancel(context.WithoutCancel(ctx))
-	s.lease = newLeases(cfg.Bus, info.AckWait)
+	s.lease = newLeases(cfg.Bus)
+	s.lease.follow(fresh, info.AckWait)
+	if s.parked != nil {
+		s.lease.follow(due, s.parked.ackWait)
+	}
 	s.beside.Go(s.watch)
 	return s, nil
 }
@@ -133,30 +143,85 @@ func (s *Source) ensure(ctx context.Context, c bus.Consumer) (bus.Info, error) {
 	if err != nil {
 		return bus.Info{}, fmt.Errorf("consumer %s/%s: %w", c.Stream, c.Durable, err)
 	}
-	switch {
-	case change.Kind == bus.Differs:
-		s.log.Warn("the consumer is not as declared, and was left as it is: what it says holds; to change it, delete it or change it with the nats tool", "change", change.String())
-	case change.Kind == bus.Created, len(change.Warnings) > 0:
-		s.log.Info("consumer", "change", change.String())
-	}
+	s.tell(change)
 	return info, nil
+}
+
+// tell logs what is worth knowing of a consumer, once.
+func (s *Source) tell(change bus.Change) {
+	text, bare := change.String(), change
+	bare.Warnings = nil // a look doesn't ask for them
+	s.mu.Lock()
+	last, again := s.told[change.Name]
+	s.told[change.Name] = bare.String()
+	s.mu.Unlock()
+	switch {
+	case change.Kind == bus.Created && again:
+		s.log.Warn("the consumer was gone, and was made anew", "change", text)
+	case bare.String() == last:
+	case change.Kind == bus.Differs:
+		s.log.Warn("the consumer is not as declared, and was left as it is: what it says holds; to change it, delete it or change it with the nats tool", "change", text)
+	case change.Kind == bus.Created, len(change.Warnings) > 0:
+		s.log.Info("consumer", "change", text)
+	}
 }
 
 // again makes what was deleted under us anew: a process that only looks healthy
 // would wait for ever. What was not acknowledged comes again, for a new consumer
 // begins where its policy says.
 func (s *Source) again(ctx context.Context, gone error) error {
-	s.log.Warn("the consumer is gone: making it anew", "consumer", s.String(), "error", gone)
-	if errors.Is(gone, bus.ErrStreamGone) && s.cfg.Stream != nil {
-		if _, err := s.cfg.Bus.EnsureStream(ctx, *s.cfg.Stream); err != nil {
-			return fmt.Errorf("consumer %q: make its stream anew: %w", s, err)
-		}
+	s.log.Debug("the consumer is gone: making it anew", "consumer", s.String(), "error", gone)
+	if err := letGo(ctx); err != nil {
+		return err
+	}
+	if err := s.streamAgain(ctx, gone); err != nil {
+		return err
 	}
 	info, err := s.ensure(ctx, s.cfg.Consumer)
 	if err == nil {
-		s.lease.wait.Store(int64(info.AckWait))
+		s.follow(fresh, s.puller, info)
 	}
 	return err
+}
+
+// letGo waits a moment before what was deleted is made anew. A server tells of a
+// deletion, and takes the name for free, before it removes the files: those of a
+// successor that is there already go with them, and it is forgotten at the next
+// restart.
+func letGo(ctx context.Context) error {
+	t := time.NewTimer(500 * time.Millisecond)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+func (s *Source) streamAgain(ctx context.Context, gone error) error {
+	if s.cfg.Stream == nil || !errors.Is(gone, bus.ErrStreamGone) {
+		return nil
+	}
+	change, err := s.cfg.Bus.EnsureStream(ctx, *s.cfg.Stream)
+	if err != nil {
+		return fmt.Errorf("make its stream anew: %w", err)
+	}
+	if change.Kind == bus.Created {
+		s.log.Warn("the stream was gone, and was made anew: what it held is lost", "change", change.String())
+	}
+	return nil
+}
+
+// follow goes by the ack deadline that a consumer has now.
+func (s *Source) follow(which int, puller *bus.Puller, info bus.Info) {
+	was := s.lease.follow(which, info.AckWait)
+	if was == info.AckWait {
+		return
+	}
+	puller.SetLease(info.AckWait)
+	s.log.Warn("the consumer's ack_wait was changed: leases are renewed by the new one",
+		"consumer", info.Stream+"/"+info.Durable, "was", was, "is", info.AckWait)
 }
 
 // Fetch returns what is there, up to max, and waits for at least one.
@@ -189,7 +254,7 @@ func (s *Source) fetchError(err error) error {
 	case errors.Is(err, bus.ErrDrained):
 		return ergon.ErrDrained
 	case errors.Is(err, bus.ErrClosed):
-		return fmt.Errorf("consumer %q: %w", s, errors.Join(ergon.ErrClosed, err))
+		return fmt.Errorf("consumer %q: %w: %w", s, ergon.ErrClosed, err)
 	}
 	return fmt.Errorf("consumer %q: %w", s, err)
 }

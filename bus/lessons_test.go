@@ -132,3 +132,13 @@ func TestLesson43ASlowCallerBlocksNobody(t *testing.T) {
 	require.NoError(t, err)
 	require.Len(t, msgs, n, "and loses nothing")
 }
+
+// A publisher is given its connection, and leaves it to whoever gave it.
+func TestTrapAPublisherLeavesItsConnection(t *testing.T) {
+	ctx := testContext(t)
+	b := newBus(t)
+	topology(t, b)
+	require.NoError(t, publisher(t, b, bus.PublisherConfig{}).Close(ctx))
+	require.True(t, b.Status().Connected)
+	fillNumbered(t, b, 1)
+}

@@ -174,29 +174,17 @@ func TestLesson10AStallHasAName(t *testing.T) {
 	healthy(t, s)
 }
 
-// A consumer that takes no more requests either is not taken for one that nobody
-// asks.
-func TestLesson10AStallHasANameThoughRequestsAreRefused(t *testing.T) {
-	w := newWorld(t).watched(func(c *jetstream.SourceConfig) { c.Parking = nil })
-	js := w.bus.JetStream()
-	c, err := js.CreateConsumer(t.Context(), "IN", natsjs.ConsumerConfig{
-		Durable: "task", AckPolicy: natsjs.AckExplicitPolicy, FilterSubject: "in.lines", AckWait: 10 * patience, MaxAckPending: 1, MaxWaiting: 1,
+// A source whose requests are all refused is not taken for one that asks for
+// nothing.
+func TestLesson10ARefusalHasAName(t *testing.T) {
+	s := stuckSource(t, func(m *nats.Msg) {
+		_ = m.RespondMsg(&nats.Msg{Header: nats.Header{"Status": {"409"}, "Description": {"Exceeded MaxWaiting"}}})
 	})
-	require.NoError(t, err)
-	w.number(t, "a", 3)
-	held, err := c.Next()
-	require.NoError(t, err)
-	// The only place for a request is another's.
-	open, err := w.bus.ConsumeConn().SubscribeSync(nats.NewInbox())
-	require.NoError(t, err)
-	require.NoError(t, w.bus.ConsumeConn().PublishRequest("$JS.API.CONSUMER.MSG.NEXT.IN.task", open.Subject, []byte(`{"batch":1,"expires":600000000000}`)))
-	s := w.source(t, 10*patience)
-	r := read(t, s)
-	ails(t, s, nil, "max_ack_pending")
-	require.NoError(t, open.Unsubscribe())
-	require.NoError(t, held.Ack())
-	r.hasAll("a", 2)
-	healthy(t, s)
+	ails(t, s, nil, "with 7 messages pending", "refuses to be asked", "Exceeded MaxWaiting")
+	for range 10 { // also between a refusal and the next request
+		looked(t, s, 1)
+		require.ErrorContains(t, s.Health(), "refuses to be asked")
+	}
 }
 
 // A watch that has just begun has seen no stall yet.
@@ -258,20 +246,13 @@ func TestLesson16NoBoundOfTheServersIsReliedOn(t *testing.T) {
 // Where pulling stands still without a cause that shows, the server is stuck: all
 // there is to do is to say so, with what helps.
 func TestLesson32AStuckServerIsNamedWithAWayOut(t *testing.T) {
-	b := stuckServer(t)
-	cfg := jetstream.SourceConfig{
-		Bus: b, DeadLetters: storeFunc(nil), Consumer: bus.Consumer{Stream: "IN", Durable: "task"}, CheckEvery: 20 * time.Millisecond,
-	}
-	cfg.StallAfter(time.Millisecond)
-	s, err := jetstream.NewSource(t.Context(), cfg)
-	require.NoError(t, err)
-	read(t, s)
+	s := stuckSource(t, func(*nats.Msg) {})
 	ails(t, s, nil, "with 7 messages pending and 8 asked for", "the server is stuck", "nats consumer cluster step-down IN task")
 }
 
-// stuckServer plays a JetStream that has a consumer with pending messages, takes
-// pull requests, and delivers nothing.
-func stuckServer(t *testing.T) *bus.Bus {
+// stuckSource is read, in vain: somebody plays a JetStream that has a consumer with
+// pending messages and delivers nothing. pull answers its requests.
+func stuckSource(t *testing.T, pull nats.MsgHandler) *jetstream.Source {
 	t.Helper()
 	server, err := natsserver.NewServer(&natsserver.Options{Host: "127.0.0.1", Port: natsserver.RANDOM_PORT, NoSigs: true, NoLog: true})
 	require.NoError(t, err)
@@ -293,6 +274,8 @@ func stuckServer(t *testing.T) *bus.Bus {
 			_ = m.Respond(answer)
 		case strings.HasPrefix(api, "CONSUMER.INFO."):
 			_ = m.Respond([]byte(`{"stream_name":"IN","name":"task","num_pending":7,"config":{"ack_policy":"explicit","ack_wait":1000000000,"max_ack_pending":100}}`))
+		case strings.HasPrefix(api, "CONSUMER.MSG.NEXT."):
+			pull(m)
 		}
 	})
 	require.NoError(t, err)
@@ -304,5 +287,12 @@ func stuckServer(t *testing.T) *bus.Bus {
 		defer cancel()
 		require.NoError(t, b.Close(ctx))
 	})
-	return b
+	cfg := jetstream.SourceConfig{
+		Bus: b, DeadLetters: storeFunc(nil), Consumer: bus.Consumer{Stream: "IN", Durable: "task"}, CheckEvery: 20 * time.Millisecond,
+	}
+	cfg.StallAfter(time.Millisecond)
+	s, err := jetstream.NewSource(t.Context(), cfg)
+	require.NoError(t, err)
+	read(t, s)
+	return s
 }

@@ -34,6 +34,8 @@ var rules = []rule{
 	{"policy/schema", nil, nil, "the schema describes data"},
 	{"internal/resilience", []string{"", "policy"}, []string{"github.com/failsafe-go/failsafe-go"},
 		"failsafe-go has one home, so that its traps are avoided in one place"},
+	{"internal/natstest", nil, []string{"github.com/nats-io/nats-server/v2", "github.com/stretchr/testify"},
+		"the cluster that tests of several packages break: it knows servers, and nothing of ours"},
 	{"internal/...", []string{"", "policy", "internal/..."}, []string{"go.opentelemetry.io/otel"},
 		"shared parts know no transport"},
 	{"engine", []string{"", "policy", "internal/..."}, []string{"go.opentelemetry.io/otel"},
@@ -64,7 +66,7 @@ var rules = []rule{
 }
 
 // testKits are for tests: no package that ships may import one.
-var testKits = []string{"ergontest", "connectors/connectortest"}
+var testKits = []string{"ergontest", "connectors/connectortest", "internal/natstest"}
 
 type goPackage struct {
 	ImportPath, Name, Doc string
@@ -109,6 +111,7 @@ func TestRulesBite(t *testing.T) {
 		{"app", module + "/ergontest"},
 		{"connectors/connectortest", module + "/engine"},
 		{"connectors/jetstream", module + "/connectors/connectortest"},
+		{"bus", module + "/internal/natstest"},
 		{"examples/02-retail", module + "/internal/identity"},
 		{"policy", "github.com/invopop/jsonschema"},
 	} {

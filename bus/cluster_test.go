@@ -2,57 +2,23 @@ package bus_test
 
 import (
 	"errors"
-	"fmt"
-	"net"
-	"net/url"
 	"strconv"
-	"strings"
 	"testing"
 	"time"
 
-	natsserver "github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go"
 	"github.com/stretchr/testify/require"
 
 	"github.com/ergon-framework/ergon/bus"
+	"github.com/ergon-framework/ergon/internal/natstest"
 )
-
-// cluster starts three servers and returns them with the URL of all.
-func cluster(t *testing.T) ([]*natsserver.Server, string) {
-	t.Helper()
-	const n = 3
-	routes := make([]string, n)
-	for i := range routes {
-		routes[i] = freePort(t)
-	}
-	var all []*url.URL
-	for _, r := range routes {
-		all = append(all, &url.URL{Scheme: "nats", Host: r})
-	}
-	servers := make([]*natsserver.Server, n)
-	urls := make([]string, n)
-	for i := range servers {
-		_, portText, err := net.SplitHostPort(routes[i])
-		require.NoError(t, err)
-		port, err := strconv.Atoi(portText)
-		require.NoError(t, err)
-		servers[i] = plainServer(t, func(o *natsserver.Options) {
-			o.ServerName = fmt.Sprintf("n%d", i)
-			o.JetStream = true
-			o.Cluster = natsserver.ClusterOpts{Name: "c", Host: "127.0.0.1", Port: port, PoolSize: -1}
-			o.Routes = all
-		})
-		urls[i] = servers[i].ClientURL()
-	}
-	return servers, strings.Join(urls, ",")
-}
 
 // The leader goes while both directions are busy. Nothing is lost, and what is
 // delivered twice says so.
 func TestLeaderFailure(t *testing.T) {
 	ctx := testContext(t)
-	servers, all := cluster(t)
-	b := connect(t, bus.Config{URL: all, ConnectTimeout: patience})
+	c := natstest.Start(t)
+	b := connect(t, bus.Config{URL: c.URL(), ConnectTimeout: patience})
 	declared := bus.Topology{
 		Streams:   []bus.Stream{{Name: "S", Subjects: []string{"s.>"}, Replicas: 3}},
 		Consumers: []bus.Consumer{{Stream: "S", Durable: "d", AckWait: 3 * time.Second}},
@@ -115,13 +81,7 @@ func TestLeaderFailure(t *testing.T) {
 		}
 		if !killed && len(seen) > n/3 {
 			killed = true
-			s, err := b.JetStream().Stream(ctx, "S")
-			require.NoError(t, err)
-			for _, node := range servers {
-				if node.Name() == s.CachedInfo().Cluster.Leader {
-					node.Shutdown()
-				}
-			}
+			c.Kill(c.AwaitLeader("S", ""))
 		}
 	}
 	require.NoError(t, receive(ctx, t, published))

@@ -31,6 +31,8 @@ type world struct {
 	letters *bus.DeadLetters
 	parking *bus.Parking
 	change  func(*jetstream.SourceConfig) // of each source
+	wrap    func(ergon.Sink) ergon.Sink   // of each sink
+	observe func(engine.Event)
 }
 
 func newWorld(t *testing.T) *world {
@@ -44,7 +46,9 @@ func newWorld(t *testing.T) *world {
 }
 
 // newWorldOn makes the streams that are missing. It closes b at the end.
-func newWorldOn(t *testing.T, b *bus.Bus) *world {
+func newWorldOn(t *testing.T, b *bus.Bus) *world { return newReplicated(t, b, 1) }
+
+func newReplicated(t *testing.T, b *bus.Bus, replicas int) *world {
 	t.Helper()
 	closed := func(close func(context.Context) error) {
 		t.Cleanup(func() {
@@ -55,16 +59,16 @@ func newWorldOn(t *testing.T, b *bus.Bus) *world {
 	}
 	closed(b.Close)
 	_, err := b.Ensure(t.Context(), bus.Topology{Streams: []bus.Stream{
-		{Name: "IN", Subjects: []string{"in.>"}}, {Name: "OUT", Subjects: []string{"out.>"}},
+		{Name: "IN", Subjects: []string{"in.>"}, Replicas: replicas}, {Name: "OUT", Subjects: []string{"out.>"}, Replicas: replicas},
 	}})
 	require.NoError(t, err)
 	pub, err := b.NewPublisher(bus.PublisherConfig{})
 	require.NoError(t, err)
 	closed(pub.Close)
-	letters, err := b.NewDeadLetters(t.Context(), bus.DeadLetterConfig{}, pub)
+	letters, err := b.NewDeadLetters(t.Context(), bus.DeadLetterConfig{Replicas: replicas}, pub)
 	require.NoError(t, err)
 	closed(letters.Close)
-	parking, err := b.NewParking(t.Context(), bus.ParkingConfig{}, pub)
+	parking, err := b.NewParking(t.Context(), bus.ParkingConfig{Replicas: replicas}, pub)
 	require.NoError(t, err)
 	return &world{bus: b, pub: pub, letters: letters, parking: parking}
 }
@@ -85,8 +89,12 @@ func (w *world) source(t *testing.T, ackWait time.Duration) *jetstream.Source {
 
 func (w *world) engine(t *testing.T, task engine.Task, ackWait time.Duration, change func(*policy.Consumer)) *engine.Engine {
 	t.Helper()
-	sink, err := jetstream.NewSink(w.pub, "out.lines")
+	direct, err := jetstream.NewSink(w.pub, "out.lines")
 	require.NoError(t, err)
+	sink := ergon.Sink(direct)
+	if w.wrap != nil {
+		sink = w.wrap(sink)
+	}
 	p := policy.DefaultConsumer()
 	p.Loop.Streaming = false
 	p.Process.Retry.Backoff = policy.Duration(time.Millisecond)
@@ -95,6 +103,7 @@ func (w *world) engine(t *testing.T, task engine.Task, ackWait time.Duration, ch
 	}
 	e, err := engine.New(engine.Config{
 		Task: task, Source: w.source(t, ackWait), Sinks: map[string]ergon.Sink{"lines": sink}, Policy: p, App: "test",
+		Observe: w.observe,
 	})
 	require.NoError(t, err)
 	return e

@@ -134,6 +134,9 @@ func (c *Cluster) between(node int, do func(*link)) {
 	}
 }
 
+// Name is the name of a node.
+func (c *Cluster) Name(node int) string { return c.options[node].ServerName }
+
 // Node is the number of the node with that name.
 func (c *Cluster) Node(name string) int {
 	c.t.Helper()

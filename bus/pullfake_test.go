@@ -79,7 +79,7 @@ func newFake(t *testing.T, info string, opts ...bus.Option) (*fakeAPI, *bus.Bus)
 	t.Cleanup(nc.Close)
 	f := &fakeAPI{t: t, nc: nc, pulls: make(chan pull, 1000), looks: make(chan look, 1000)}
 	if info == "" {
-		info = `{"stream_name":"S","name":"d","num_pending":1}`
+		info = `{"stream_name":"S","name":"d","num_pending":1,"num_waiting":1}`
 	}
 	_, err = nc.Subscribe("$JS.fake.API.>", func(m *nats.Msg) {
 		switch api := strings.TrimPrefix(m.Subject, "$JS.fake.API."); {
@@ -233,6 +233,22 @@ func TestPullAsksAnewAfterSilence(t *testing.T) {
 	f.deliver(second, "x", 0)
 	require.NoError(t, receive(ctx, t, result))
 	require.Contains(t, log.String(), "no heartbeat")
+}
+
+// A new leader does not know the requests that the old one got last.
+func TestPullAsksAnewWhenItsRequestsAreNotKnown(t *testing.T) {
+	ctx := testContext(t)
+	var log logBook
+	f, b := newFake(t, `{"stream_name":"S","name":"d","num_pending":1}`, bus.WithLogger(log.logger()))
+	p := puller(t, b, bus.PullConfig{Expires: 10 * time.Minute, Heartbeat: 4 * time.Minute})
+	done := fetching(ctx, p, 10)
+	first := receive(ctx, t, f.pulls)
+	second := receive(ctx, t, f.pulls)
+	require.Equal(t, 10, second.Batch)
+	require.NotEqual(t, first.reply, second.reply)
+	require.Contains(t, log.String(), "does not know our requests")
+	f.deliver(second, "m", 0)
+	require.NoError(t, receive(ctx, t, done))
 }
 
 // A request may be lost with its connection, and no status tells so.

@@ -20,11 +20,38 @@ type infoState struct {
 	open   bool
 	answer []byte
 	doubt  doubt
+	lost   lost
 }
 
 func (i *infoState) forget() {
 	i.open, i.answer = false, nil
 	i.doubt.forget()
+}
+
+// lostAfter is for how long a consumer must know of no request, though we have
+// one, before ours are taken for lost: they may be on their way.
+const lostAfter = time.Second
+
+// lost is the suspicion that our requests are. A leader that has just taken over
+// tells those whose requests it knows of, and of the latest it does not know; one
+// that was cut off tells nobody. Heartbeats show it later.
+type lost struct {
+	since          time.Time
+	traffic, asked uint64 // then; the suspicion is over with either
+}
+
+// requestsLost draws the conclusion from what the consumer's leader says.
+func (p *Puller) requestsLost(info *jetstream.ConsumerInfo, now time.Time) bool {
+	l := &p.info.lost
+	if p.pending == 0 || info.NumWaiting > 0 {
+		l.since = time.Time{}
+		return false
+	}
+	if l.since.IsZero() || l.traffic != p.traffic || l.asked != p.asked {
+		*l = lost{now, p.traffic, p.asked}
+		return false
+	}
+	return now.Sub(l.since) >= lostAfter
 }
 
 // A question is a request to JetStream's API.
@@ -126,6 +153,11 @@ func (p *Puller) judge(answer []byte) error {
 		return p.seemsDrained(info)
 	}
 	p.info.doubt.since = time.Time{}
+	if p.requestsLost(info, time.Now()) {
+		p.log.Warn("the consumer does not know our requests, asking again", "pending", p.pending)
+		p.stale = true
+		return nil
+	}
 	p.postpone()
 	return nil
 }

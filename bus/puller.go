@@ -27,7 +27,8 @@ type PullConfig struct {
 	Expires time.Duration
 	// Heartbeat is how often the server is to show that it still knows of an
 	// open request; after two and a half of them without any sign of it the
-	// Puller asks again. At most half of Expires. Default 5 s, or a third of
+	// Puller asks again, and sooner where the server says that it knows of none.
+	// At most half of Expires. Default 5 s, or a third of
 	// Expires where that is less.
 	Heartbeat time.Duration
 	// MaxBytes bounds what one pull request brings, in bytes of subject,

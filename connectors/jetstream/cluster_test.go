@@ -225,7 +225,12 @@ func TestAClusterLosesNothing(t *testing.T) {
 	f, err := startFeed(ctx, feeding, n)
 	require.NoError(t, err)
 	const ackWait = 5 * time.Second // a cut loses acknowledgements
-	running := w.engine(t, task(square), ackWait, func(p *policy.Consumer) { p.Loop.Streaming = true })
+	running := w.engine(t, task(square), ackWait, func(p *policy.Consumer) {
+		p.Loop.Streaming = true
+		// How long a cut lasts is the election's affair. That the policy gives up some
+		// time, with a dead letter, is not the question here.
+		p.Produce.Retry.MaxAttempts = 1000
+	})
 	type ended struct {
 		engine.Report
 		err error

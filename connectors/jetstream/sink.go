@@ -69,7 +69,7 @@ func (s *Sink) classify(err error) error {
 	case err == nil:
 		return nil
 	case errors.Is(err, bus.ErrClosed):
-		return fmt.Errorf("publish to %q: %w", s.subject, errors.Join(ergon.ErrClosed, err))
+		return fmt.Errorf("publish to %q: %w: %w", s.subject, ergon.ErrClosed, err)
 	case errors.Is(err, bus.ErrUnknown):
 		return ergon.Timeout("publish to %q: %w", s.subject, err)
 	case bus.Permanent(err):

@@ -234,5 +234,6 @@ func (e *Engine) worker(fresh bool) {
 			return
 		}
 		f.advance(w)
+		f = nil // a worker that waits would keep it, and all that was fetched with it
 	}
 }

@@ -78,7 +78,11 @@ tasks:
 }
 
 func (w *riskyWorld) run(t *testing.T, args ...string) *exec.Cmd {
-	cmd := exec.CommandContext(t.Context(), "risky", append([]string{"run", "--log-level", "error"}, args...)...)
+	return w.command(t, "risky", append([]string{"run", "--log-level", "error"}, args...)...)
+}
+
+func (w *riskyWorld) command(t *testing.T, program string, args ...string) *exec.Cmd {
+	cmd := exec.CommandContext(t.Context(), program, args...)
 	cmd.Dir = w.dir
 	cmd.Env = append(os.Environ(), "ERGON_BUS_URL="+w.url)
 	return cmd

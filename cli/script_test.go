@@ -14,9 +14,10 @@ import (
 // every message in them is what a user reads.
 func TestMain(m *testing.M) {
 	testscript.Main(m, map[string]func(){
-		"ergon": func() { cli.Main(retail.Module) },
-		"bare":  func() { cli.Main() },
-		"risky": func() { cli.Main(riskyTask) },
+		"ergon":   func() { cli.Main(retail.Module) },
+		"bare":    func() { cli.Main() },
+		"risky":   func() { cli.Main(riskyTask) },
+		"holding": func() { cli.Main(holdingTask) },
 	})
 }
 

@@ -159,8 +159,12 @@ func fillNumbered(t *testing.T, b *bus.Bus, n int) {
 	ctx := testContext(t)
 	p, err := b.NewPublisher(bus.PublisherConfig{})
 	require.NoError(t, err)
+	run := nats.NewInbox()
 	for i := range n {
-		p.Publish(ctx, &nats.Msg{Subject: "s.x", Data: fmt.Appendf(nil, "%d", i)}, func(_ bus.PubAck, err error) {
+		// With an ID, so that one which is sent again, since a stream that was just
+		// made anew is slow to answer, is not stored twice.
+		id := fmt.Sprintf("%s-%d", run, i)
+		p.Publish(ctx, &nats.Msg{Subject: "s.x", Data: fmt.Appendf(nil, "%d", i), Header: nats.Header{nats.MsgIdHdr: {id}}}, func(_ bus.PubAck, err error) {
 			if err != nil {
 				t.Error(err)
 			}

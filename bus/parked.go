@@ -41,9 +41,9 @@ func (p Parked) key() string {
 	return hash(strings.Join([]string{p.ID, p.Stream, strconv.FormatUint(p.Sequence, 10), strconv.FormatInt(p.Timestamp, 10)}, "\x00"))
 }
 
-// message makes what is stored, without a subject: the payload and the headers
-// of orig, those of NATS under other names, and the notes.
-func (p Parked) message(orig *nats.Msg) *nats.Msg {
+// message makes what is stored in a lane, without a subject: the payload and the
+// headers of orig, those of NATS under other names, and the notes.
+func (p Parked) message(lane string, orig *nats.Msg) *nats.Msg {
 	m := &nats.Msg{Data: orig.Data, Header: make(nats.Header, len(orig.Header)+14)}
 	for name, values := range orig.Header {
 		written := headerName(name)
@@ -59,8 +59,9 @@ func (p Parked) message(orig *nats.Msg) *nats.Msg {
 	}
 	for _, h := range []struct{ name, value string }{
 		// Parked again for the same attempt it is the same message, and the stream
-		// drops the copy.
-		{semconv.NatsMsgID, "parked-" + p.key() + "-" + strconv.Itoa(p.Attempt)},
+		// drops the copy. In another lane it is another one: two consumers may both
+		// have to try a message again.
+		{semconv.NatsMsgID, "parked-" + hash(lane+" "+p.key()) + "-" + strconv.Itoa(p.Attempt)},
 		{semconv.ParkedDue, timestamp(p.Due)},
 		{semconv.ParkedAttempt, count(p.Attempt)},
 		{semconv.ParkedDeliveries, count(p.Deliveries)},

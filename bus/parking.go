@@ -144,7 +144,7 @@ func (p *Parking) Consumer(lane string) Consumer {
 // same meaning as for [Publisher.Publish]. Until then orig has to be kept alive,
 // and not acknowledged. Parking the same thing again changes nothing.
 func (p *Parking) Park(ctx context.Context, lane string, orig *nats.Msg, pk Parked, done func(error)) {
-	m := pk.message(orig)
+	m := pk.message(lane, orig)
 	m.Subject = p.waiting(lane) + "." + pk.key()
 	m.Header["Nats-Schedule"] = []string{"@at " + pk.Due.UTC().Format(time.RFC3339Nano)}
 	m.Header["Nats-Schedule-Target"] = []string{p.due(lane)}
@@ -171,7 +171,21 @@ func (p *Parking) Room(m *nats.Msg) bool {
 func (p *Parking) Empty(ctx context.Context, lane string) (bool, error) {
 	ctx, cancel := context.WithTimeout(ctx, adminTimeout)
 	defer cancel()
-	body, err := json.Marshal(map[string]any{"seq": 1, "next_by_subj": p.cfg.SubjectPrefix + "." + lane + ".>"})
+	// What falls due between the first two looks is seen by the second, and what is
+	// parked again between the last two by the third. Whatever else lies under the
+	// lane's subjects is taken by nobody.
+	wait, due := p.waiting(lane)+".>", p.due(lane)
+	for _, subject := range []string{wait, due, wait} {
+		if empty, err := p.none(ctx, subject); err != nil || !empty {
+			return false, err
+		}
+	}
+	return true, nil
+}
+
+// none reports whether no message of a subject is stored.
+func (p *Parking) none(ctx context.Context, subject string) (bool, error) {
+	body, err := json.Marshal(map[string]any{"seq": 1, "next_by_subj": subject})
 	if err != nil {
 		return false, fmt.Errorf("look for parked messages: %w", err)
 	}

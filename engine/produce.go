@@ -110,7 +110,7 @@ func (f *flight) address() error {
 		}
 		f.sinks[i] = r.sink
 		f.outs[i] = ergon.Make(ergon.Envelope{
-			ID:            identity.Output(f.id.source, id, e.task.name, r.name, k),
+			ID:            identity.Output(f.id.source, id, e.source, r.name, k),
 			Source:        e.source,
 			Type:          r.name,
 			CausationID:   f.id.id,

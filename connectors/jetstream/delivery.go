@@ -175,7 +175,8 @@ func (d *delivery) letter(s ergon.Settlement) bus.DeadLetter {
 		Stream: d.origin.Stream, Subject: d.orig.Subject, Sequence: d.origin.StreamSeq,
 		// With the time at which it was stored: a stream that was made anew counts
 		// from 1 again, and a plain message's ID is its number.
-		TraceID: identity.TraceID(trace), ID: d.raw.Source() + " " + d.raw.ID() + " " + strconv.FormatInt(d.origin.Timestamp, 36),
+		// And with the consumer: others may fail on the same message, each for itself.
+		TraceID: identity.TraceID(trace), ID: d.s.String() + " " + d.raw.Source() + " " + d.raw.ID() + " " + strconv.FormatInt(d.origin.Timestamp, 36),
 	}
 	if s.Dead.HandlerErr != nil {
 		letter.HandlerError = s.Dead.HandlerErr.Error()

@@ -1,6 +1,7 @@
 package jetstream_test
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -31,6 +32,7 @@ type world struct {
 	letters *bus.DeadLetters
 	parking *bus.Parking
 	change  func(*jetstream.SourceConfig) // of each source
+	app     string                        // of each engine, default test
 	wrap    func(ergon.Sink) ergon.Sink   // of each sink
 	observe func(engine.Event)
 }
@@ -102,7 +104,7 @@ func (w *world) engine(t *testing.T, task engine.Task, ackWait time.Duration, ch
 		change(&p)
 	}
 	e, err := engine.New(engine.Config{
-		Task: task, Source: w.source(t, ackWait), Sinks: map[string]ergon.Sink{"lines": sink}, Policy: p, App: "test",
+		Task: task, Source: w.source(t, ackWait), Sinks: map[string]ergon.Sink{"lines": sink}, Policy: p, App: cmp.Or(w.app, "test"),
 		Observe: w.observe,
 	})
 	require.NoError(t, err)

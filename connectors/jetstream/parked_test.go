@@ -16,6 +16,7 @@ import (
 	"github.com/ergon-framework/ergon"
 	"github.com/ergon-framework/ergon/bus"
 	"github.com/ergon-framework/ergon/bus/embedded"
+	"github.com/ergon-framework/ergon/connectors/jetstream"
 	"github.com/ergon-framework/ergon/policy"
 )
 
@@ -305,4 +306,44 @@ func TestWhatIsTooLargeToParkWaitsInPlace(t *testing.T) {
 		all[0].Settle(ergon.Settlement{Kind: ergon.Ack}, func(err error) { require.NoError(t, err) })
 	}
 	require.NoError(t, s.Close(t.Context()))
+}
+
+// Two tasks take the same message, and both have to try it again later: each has its
+// own wait, and its own outcome; so have two that fail for good.
+func TestTwoConsumersOfOneMessageParkAndDieApart(t *testing.T) {
+	w := newWorld(t)
+	w.publish(t, &nats.Msg{Data: []byte(`{"n":3}`), Header: nats.Header{"Nats-Msg-Id": {"late"}}},
+		&nats.Msg{Data: []byte(`{"n":0}`), Header: nats.Header{"Nats-Msg-Id": {"bad"}}})
+	later := task(func(ctx context.Context, tx ergon.Transaction[in]) (out, error) {
+		switch {
+		case tx.ID() == "bad":
+			return out{}, ergon.Business("bad")
+		case ergon.ExecutionOf(ctx).Attempt == 1:
+			return out{}, ergon.RetryAfter(500*time.Millisecond, errors.New("later"))
+		}
+		return square(ctx, tx)
+	})
+	var ran sync.WaitGroup
+	for _, app := range []string{"billing", "fraud"} {
+		w.app, w.change = app, func(c *jetstream.SourceConfig) { c.Consumer.Durable = app }
+		e := w.engine(t, later, 5*time.Second, parksAt(100*time.Millisecond))
+		ran.Go(func() {
+			report, err := e.Run(t.Context())
+			if err != nil || report.Succeeded != 1 || report.Deferred != 1 || report.Dead != 1 {
+				t.Errorf("%s: %+v, %v", app, report, err)
+			}
+		})
+	}
+	ran.Wait()
+	require.Len(t, w.all(t, "OUT"), 2, "one output of each application's task")
+	require.Len(t, w.all(t, "ERGON_DLQ"), 2, "and one dead letter")
+}
+
+// What somebody put under a lane's subjects, and nobody takes, holds up no end.
+func TestAStrayMessageUnderALane(t *testing.T) {
+	w := newWorld(t)
+	w.publish(t, &nats.Msg{Subject: "ergon.parked.IN.task.zzz", Data: []byte("what?")})
+	report, err := w.engine(t, task(square), 5*time.Second, nil).Run(t.Context())
+	require.NoError(t, err)
+	require.Zero(t, report.Fetched)
 }

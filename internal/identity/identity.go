@@ -12,7 +12,8 @@ import (
 )
 
 // Output returns the ID of an output: a function of the input's identity, the
-// task, the route and k, which tells the outputs of one route apart (SingleK,
+// task (with its application: another one's of the same name has outputs of its
+// own, which the bus must not take for copies), the route and k, which tells the outputs of one route apart (SingleK,
 // KeyK or PayloadK). SHA-256, because a payload may come from a stranger: two
 // outputs that collide would be taken for one.
 func Output(source, id, task, route, k string) string {

@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strings"
 
+	natsjs "github.com/nats-io/nats.go/jetstream"
+
 	"github.com/ergon-framework/ergon"
 	"github.com/ergon-framework/ergon/app/config"
 	"github.com/ergon-framework/ergon/bus"
@@ -215,8 +217,8 @@ func (r *Runner) source(ctx context.Context, t bound) (ergon.Source, error) {
 			cfg.Stream = &s
 		}
 	}
-	if t.config.Parks() && !t.task.Producer() {
-		if cfg.Parking, err = r.parking(ctx); err != nil {
+	if !t.task.Producer() {
+		if cfg.Parking, err = r.parking(ctx, t.config.Parks()); err != nil {
 			return nil, err
 		}
 	}
@@ -224,6 +226,7 @@ func (r *Runner) source(ctx context.Context, t bound) (ergon.Source, error) {
 	if err != nil {
 		return nil, err
 	}
+	r.lost = append(r.lost, source.Lost)
 	if len(t.feeds) > 0 && r.opts.UntilEmpty {
 		return &fed{Source: source, feeds: t.feeds}, nil
 	}
@@ -231,9 +234,19 @@ func (r *Runner) source(ctx context.Context, t bound) (ergon.Source, error) {
 }
 
 // parking is where transactions wait for an attempt that is further off than
-// transaction.redeliver_over.
-func (r *Runner) parking(ctx context.Context) (*bus.Parking, error) {
-	p, err := r.conn.NewParking(ctx, r.opts.Config.Parking.Config(), r.letters)
+// transaction.redeliver_over. A task that does not park may have done so before:
+// what waits is taken up all the same.
+func (r *Runner) parking(ctx context.Context, parks bool) (*bus.Parking, error) {
+	cfg := r.opts.Config.Parking.Config()
+	if !parks {
+		switch _, err := r.conn.JetStream().Stream(ctx, cfg.Stream); {
+		case errors.Is(err, natsjs.ErrStreamNotFound):
+			return nil, nil
+		case err != nil:
+			return nil, fmt.Errorf("look for transactions parked in %q: %w", cfg.Stream, err)
+		}
+	}
+	p, err := r.conn.NewParking(ctx, cfg, r.letters)
 	if errors.Is(err, bus.ErrNoSchedules) {
 		return nil, fmt.Errorf("%w: let NATS be 2.12 or later, or set transaction.redeliver_over to 0s, so that every wait before a retry is spent in place", err)
 	}

@@ -3,6 +3,7 @@ package app_test
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"path/filepath"
 	"strings"
 	"sync/atomic"
@@ -16,6 +17,7 @@ import (
 
 	"github.com/ergon-framework/ergon"
 	"github.com/ergon-framework/ergon/app"
+	"github.com/ergon-framework/ergon/app/config"
 	"github.com/ergon-framework/ergon/bus"
 	"github.com/ergon-framework/ergon/engine"
 )
@@ -169,4 +171,69 @@ func TestLongWaitsPark(t *testing.T) {
 	})
 	require.ErrorIs(t, err, bus.ErrTopology)
 	require.ErrorContains(t, err, "max_age 1m0s")
+}
+
+// runOne runs the task "one" on a store until it ends by itself.
+func runOne(t *testing.T, opts app.Options, task app.Task) (engine.Report, error) {
+	t.Helper()
+	var runner *app.Runner
+	fxApp := fx.New(app.Tasks(func() app.Task { return task }), app.Module, fx.Supply(opts), fx.Populate(&runner), fx.NopLogger)
+	require.NoError(t, fxApp.Err())
+	require.NoError(t, fxApp.Start(t.Context()))
+	<-runner.Done()
+	require.NoError(t, fxApp.Stop(context.WithoutCancel(t.Context())))
+	return runner.Reports()[0], runner.Err()
+}
+
+// What was parked before redeliver_over was switched off is taken up all the same.
+func TestParkedBeforeItWasSwitchedOff(t *testing.T) {
+	store := filepath.Join(t.TempDir(), "store")
+	with := func(over string) *config.Config {
+		return parse(t, store, strings.Replace(one, "consumer: {", "consumer: { transaction: { redeliver_over: "+over+" },", 1))
+	}
+	withBus(t, with("0s"), func(b *bus.Bus) {
+		_, err := b.Ensure(t.Context(), bus.Topology{Streams: with("0s").Topology()})
+		require.NoError(t, err)
+		_, err = b.JetStream().PublishMsg(t.Context(), &nats.Msg{Subject: "a", Data: []byte(`"x"`)})
+		require.NoError(t, err)
+	})
+	task := app.Consume("one", busy{new(atomic.Int64)})
+	report, err := runOne(t, app.Options{Config: with("100ms"), Limit: 1}, task)
+	require.NoError(t, err)
+	require.EqualValues(t, 1, report.Deferred)
+	report, err = runOne(t, app.Options{Config: with("0s"), UntilEmpty: true}, task)
+	require.NoError(t, err)
+	require.EqualValues(t, 1, report.Succeeded)
+}
+
+// deleter is a task under which its stream is deleted.
+type deleter func() error
+
+func (d deleter) Process(_ context.Context, tx ergon.Transaction[string]) (string, error) {
+	return tx.Payload(), d()
+}
+
+// A stream that is deleted in the middle is made anew, and empty: that is no
+// success of a run until empty.
+func TestUntilEmptyOfADeletedStreamFails(t *testing.T) {
+	cfg := parse(t, filepath.Join(t.TempDir(), "store"), strings.Replace(one, "consumer: {", "consumer: { loop: { concurrency: 1 },", 1))
+	conn, err := app.Open(t.Context(), cfg.Bus, slog.New(slog.DiscardHandler))
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, conn.Close(context.WithoutCancel(t.Context()))) })
+	_, err = conn.Ensure(t.Context(), bus.Topology{Streams: cfg.Topology()})
+	require.NoError(t, err)
+	for range 20 {
+		_, err := conn.JetStream().PublishMsg(t.Context(), &nats.Msg{Subject: "a", Data: []byte(`"x"`)})
+		require.NoError(t, err)
+	}
+	var once atomic.Bool
+	task := app.Consume("one", deleter(func() error {
+		if once.Swap(true) {
+			return nil
+		}
+		return conn.JetStream().DeleteStream(context.WithoutCancel(t.Context()), "A")
+	}))
+	report, err := runOne(t, app.Options{Config: cfg, Conn: conn, UntilEmpty: true}, task)
+	require.Less(t, report.Succeeded, int64(20))
+	require.ErrorContains(t, err, `task "one": consumer "A/one": deleted while it ran, with what was not delivered: stream A`)
 }

@@ -57,6 +57,7 @@ type Runner struct {
 	letters *bus.Publisher // of dead letters
 	closers []func(context.Context) error
 	engines []*engine.Engine
+	lost    []func() error // by engine: what its source lost, see jetstream.Source.Lost
 
 	stop    context.CancelFunc // ends fetching
 	wg      sync.WaitGroup
@@ -122,7 +123,7 @@ func (r *Runner) Start(ctx context.Context) (err error) {
 		r.engines = append(r.engines, e)
 	}
 	for i, e := range r.engines {
-		r.wg.Go(func() { r.run(running, r.tasks[i], e) })
+		r.wg.Go(func() { r.run(running, r.tasks[i], e, r.lost[i]) })
 	}
 	go func() {
 		r.wg.Wait()
@@ -148,9 +149,14 @@ func (r *Runner) ensure(ctx context.Context) error {
 }
 
 // run is one task's life.
-func (r *Runner) run(ctx context.Context, t bound, e *engine.Engine) {
+func (r *Runner) run(ctx context.Context, t bound, e *engine.Engine, lost func() error) {
 	defer close(t.ended)
 	report, err := e.Run(ctx)
+	if err == nil && r.opts.UntilEmpty {
+		if err = lost(); err != nil { // it is empty, but not since all was done
+			err = fmt.Errorf("task %q: %w", t.task.Name(), err)
+		}
+	}
 	r.mu.Lock()
 	r.reports = append(r.reports, report)
 	if err != nil {

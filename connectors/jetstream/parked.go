@@ -19,6 +19,7 @@ type parked struct {
 	ackWait  time.Duration // when it was made sure of
 	puller   *bus.Puller
 	buf      []*nats.Msg
+	told     bool // that nothing else is left; of the one Fetch that runs
 }
 
 func (s *Source) newParked(ctx context.Context) (*parked, error) {
@@ -46,6 +47,7 @@ func (s *Source) fetchBoth(ctx context.Context, room int) ([]ergon.Delivery, err
 			return nil, s.fetchError(err)
 		}
 		if len(due) > 0 {
+			s.parked.told = false
 			s.buf, err = s.puller.Poll(max(0, room-len(due)), s.buf[:0])
 			if err != nil {
 				s.log.Debug("poll beside parked ones", "error", err) // the next Fetch meets it again
@@ -62,14 +64,35 @@ func (s *Source) fetchBoth(ctx context.Context, room int) ([]ergon.Delivery, err
 			if empty {
 				return nil, ergon.ErrDrained
 			}
+			s.tellOfParked(ctx)
 			if err := s.eitherReady(ctx); err != nil {
 				return nil, s.fetchError(err)
 			}
 		case err != nil:
 			return nil, s.fetchError(err)
 		case len(msgs) > 0:
+			s.parked.told = false
 			return s.deliveries(nil, msgs), nil
 		}
+	}
+}
+
+// parkingAgain makes the stream of parked transactions anew if it is gone.
+func (s *Source) parkingAgain(ctx context.Context, gone error) error {
+	if errors.Is(gone, bus.ErrStreamGone) {
+		s.lostStream(s.parked.consumer.Stream)
+	}
+	return s.cfg.Parking.Ensure(ctx)
+}
+
+// tellOfParked says, once until something comes, that only time is waited for.
+func (s *Source) tellOfParked(ctx context.Context) {
+	if s.parked.told {
+		return
+	}
+	s.parked.told = true
+	if n, err := s.cfg.Parking.Count(ctx, s.parked.lane); err == nil && n > 0 {
+		s.log.Info("nothing is left but transactions that wait for their next attempt", "consumer", s.String(), "parked", n)
 	}
 }
 
@@ -96,7 +119,7 @@ func (s *Source) fetchDue(ctx context.Context, room int) ([]ergon.Delivery, erro
 		if err := letGo(ctx); err != nil {
 			return nil, err
 		}
-		if err := s.cfg.Parking.Ensure(ctx); err != nil {
+		if err := s.parkingAgain(ctx, err); err != nil {
 			return nil, err
 		}
 		var info bus.Info

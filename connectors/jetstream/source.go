@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -75,6 +77,7 @@ type Source struct {
 	mu     sync.Mutex        // orders goes against Close, and guards told
 	told   map[string]string // what was logged of each consumer last
 	shut   bool
+	gone   []string // streams that were deleted
 	beside sync.WaitGroup
 	once   sync.Once
 	closed error
@@ -200,7 +203,11 @@ func letGo(ctx context.Context) error {
 }
 
 func (s *Source) streamAgain(ctx context.Context, gone error) error {
-	if s.cfg.Stream == nil || !errors.Is(gone, bus.ErrStreamGone) {
+	if !errors.Is(gone, bus.ErrStreamGone) {
+		return nil
+	}
+	s.lostStream(s.cfg.Consumer.Stream)
+	if s.cfg.Stream == nil {
 		return nil
 	}
 	change, err := s.cfg.Bus.EnsureStream(ctx, *s.cfg.Stream)
@@ -211,6 +218,26 @@ func (s *Source) streamAgain(ctx context.Context, gone error) error {
 		s.log.Warn("the stream was gone, and was made anew: what it held is lost", "change", change.String())
 	}
 	return nil
+}
+
+func (s *Source) lostStream(name string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !slices.Contains(s.gone, name) {
+		s.gone = append(s.gone, name)
+	}
+}
+
+// Lost names the streams that were deleted while the source ran, also if they were
+// made anew: what they held and was not delivered is lost, and a source that is
+// drained has not delivered it. nil if none was.
+func (s *Source) Lost() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(s.gone) == 0 {
+		return nil
+	}
+	return fmt.Errorf("consumer %q: deleted while it ran, with what was not delivered: stream %s", s, strings.Join(s.gone, ", stream "))
 }
 
 // follow goes by the ack deadline that a consumer has now.

@@ -51,7 +51,7 @@ func (s *Source) look() error {
 	lag := ergon.Lag{Pending: int64(info.Pending), InFlight: int64(info.AckPending), At: time.Now()}
 	stalled := s.stalled(&s.stall[fresh], s.puller, info)
 	if p := s.parked; p != nil {
-		info, err := s.lookAt(due, p.puller, p.consumer, func(ctx context.Context, _ error) error { return s.cfg.Parking.Ensure(ctx) })
+		info, err := s.lookAt(due, p.puller, p.consumer, s.parkingAgain)
 		if err != nil {
 			return errors.Join(stalled, s.unknown(err))
 		}

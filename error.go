@@ -110,8 +110,11 @@ func Timeout(format string, a ...any) error {
 // RetryAfter asks for the next attempt after d, instead of the policy's own
 // backoff: what a service says with a Retry-After header. The policy's cap and
 // number of attempts still hold, and a Business err stays final. A negative d
-// counts as 0.
+// counts as 0; without an err the wait is the whole reason, and it is SYSTEM.
 func RetryAfter(d time.Duration, err error) error {
+	if err == nil {
+		return &Error{Category: CategorySystem, Err: &retryAfter{after: max(d, 0)}}
+	}
 	return &Error{Category: CategoryOf(err), Err: &retryAfter{max(d, 0), err}}
 }
 
@@ -120,7 +123,13 @@ type retryAfter struct {
 	err   error
 }
 
-func (r *retryAfter) Error() string { return fmt.Sprintf("%v (retry after %v)", r.err, r.after) }
+func (r *retryAfter) Error() string {
+	if r.err == nil {
+		return fmt.Sprintf("retry after %v", r.after)
+	}
+	return fmt.Sprintf("%v (retry after %v)", r.err, r.after)
+}
+
 func (r *retryAfter) Unwrap() error { return r.err }
 
 // RetryAfterOf returns the delay that an error asks for, if it does.

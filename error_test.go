@@ -67,6 +67,8 @@ func TestRetryAfter(t *testing.T) {
 	require.True(t, ok)
 	require.Equal(t, 3*time.Second, d)
 	require.ErrorIs(t, err, cause)
+	require.EqualError(t, errors.Unwrap(ergon.RetryAfter(time.Second, nil)), "retry after 1s")
+	require.Equal(t, ergon.CategorySystem, ergon.CategoryOf(ergon.RetryAfter(time.Second, nil)))
 	d, ok = ergon.RetryAfterOf(ergon.RetryAfter(-1, cause))
 	require.True(t, ok)
 	require.Zero(t, d)

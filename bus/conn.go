@@ -25,6 +25,7 @@ const (
 type conn struct {
 	nc       *nats.Conn
 	role     string // "consume" or "publish"
+	local    bool   // to a server in this process
 	log      *slog.Logger
 	explain  func(error) error         // adds what to do, and takes secrets out
 	live     atomic.Pointer[nats.Conn] // nc, for callbacks that may come before nc is set
@@ -145,6 +146,10 @@ func (c *conn) connected(nc *nats.Conn) {
 	c.lameDuck.Store(false)
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if c.local { // nats.go names an address at which nobody need listen
+		c.addr = "in this process"
+		return
+	}
 	c.addr = withoutUser(nc.ConnectedUrl())
 }
 

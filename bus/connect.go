@@ -83,7 +83,7 @@ func (b *Bus) dial(ctx context.Context, s target, role string, inProcess nats.In
 	}
 	for waiting := false; ; waiting = true {
 		c := newConn(role, b.log)
-		c.explain = s.explain
+		c.explain, c.local = s.explain, inProcess != nil
 		opts, err := s.natsOptions(c)
 		if err != nil {
 			return nil, fmt.Errorf("connect to NATS: %w", err)

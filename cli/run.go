@@ -93,8 +93,12 @@ func (c *command) drive(opts app.Options, until context.Context, running func(*a
 	starting, cancel := context.WithTimeout(c.stop.ctx, fx.DefaultTimeout)
 	err := fxApp.Start(starting)
 	cancel()
-	if err != nil {
-		return nil, err // fx has stopped what it had started
+	if err != nil { // fx has stopped what it had started
+		if c.stop.ctx.Err() == nil && errors.Is(err, context.DeadlineExceeded) {
+			return nil, fmt.Errorf("not started within %s: see whether NATS at %s answers, JetStream above all: %w",
+				fx.DefaultTimeout, opts.Config.Bus.Redacted().URL, err)
+		}
+		return nil, err
 	}
 	ended := running(runner)
 	select {

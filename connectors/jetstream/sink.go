@@ -48,14 +48,14 @@ func (s *Sink) Subject() string { return s.subject }
 // ID already has this one, from an earlier attempt or delivery: that is success.
 func (s *Sink) Send(ctx context.Context, tx ergon.Raw, done func(error)) {
 	if s.closed.Load() {
-		done(s.classify(bus.ErrClosed))
+		done(fmt.Errorf("publish to %q: %w", s.subject, ergon.ErrClosed))
 		return
 	}
 	s.pub.Publish(ctx, toMsg(s.subject, tx), func(ack bus.PubAck, err error) {
 		if err == nil && s.stream != "" && !ack.From(s.stream) {
 			// It is stored, only not where it is looked for. Whoever sets that right
 			// has the time of the retries.
-			err = fmt.Errorf("stream %q has stored it, and not %q: the subject belongs to another stream than is configured", ack.Stream(), s.stream)
+			err = fmt.Errorf("publish to %q: stream %q has stored it, and not %q: the subject belongs to another stream than is configured", s.subject, ack.Stream(), s.stream)
 		}
 		done(s.classify(err))
 	})
@@ -69,13 +69,13 @@ func (s *Sink) classify(err error) error {
 	case err == nil:
 		return nil
 	case errors.Is(err, bus.ErrClosed):
-		return fmt.Errorf("publish to %q: %w: %w", s.subject, ergon.ErrClosed, err)
+		return fmt.Errorf("%w: %w", ergon.ErrClosed, err)
 	case errors.Is(err, bus.ErrUnknown):
-		return ergon.Timeout("publish to %q: %w", s.subject, err)
+		return ergon.Timeout("%w", err)
 	case bus.Permanent(err):
-		return ergon.Business("publish to %q: %w", s.subject, err)
+		return ergon.Business("%w", err)
 	}
-	return ergon.System("publish to %q: %w", s.subject, err)
+	return ergon.System("%w", err)
 }
 
 // Close flushes what is on its way. The publisher stays open for other sinks.

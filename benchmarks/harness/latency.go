@@ -1,0 +1,84 @@
+package harness
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/ergon-framework/ergon/benchmarks/work"
+)
+
+// publish publishes transactions at a rate and returns when it published each.
+// It keeps to the clock and not to the contender: one that stalls gets what
+// became due meanwhile all the same.
+func (s *stage) publish(ctx context.Context, p *process, job *work.Job, rate int) ([]time.Time, error) {
+	if err := s.waiting(ctx, p, job); err != nil {
+		return nil, err
+	}
+	at := make([]time.Time, job.Inputs)
+	payloads := make([][]byte, job.Inputs)
+	for i := range payloads {
+		payloads[i] = work.Encoded(int64(i))
+	}
+	begin := time.Now()
+	for i := range at {
+		due := begin.Add(time.Duration(i) * time.Second / time.Duration(rate))
+		if wait := time.Until(due); wait > 0 {
+			select {
+			case <-time.After(wait):
+			case <-p.ended:
+				return nil, errors.New("the contender ended before it was done")
+			case <-ctx.Done():
+				return nil, context.Cause(ctx)
+			}
+		}
+		at[i] = time.Now()
+		if _, err := s.js.PublishAsync(liveSubject(job), payloads[i]); err != nil {
+			return nil, fmt.Errorf("publish at %d/s: %w", rate, err)
+		}
+	}
+	return at, nil
+}
+
+// waiting returns when the contender has a pull request open: its start is not
+// to be part of the latency.
+func (s *stage) waiting(ctx context.Context, p *process, job *work.Job) error {
+	consumer, err := s.js.Consumer(ctx, job.Stream, job.Durable)
+	if err != nil {
+		return fmt.Errorf("look up consumer %s/%s: %w", job.Stream, job.Durable, err)
+	}
+	for {
+		info, err := consumer.Info(ctx)
+		if err != nil {
+			return fmt.Errorf("look at consumer %s/%s: %w", job.Stream, job.Durable, err)
+		}
+		if info.NumWaiting > 0 {
+			return nil
+		}
+		select {
+		case <-time.After(25 * time.Millisecond):
+		case <-p.ended:
+			return errors.New("the contender ended before it asked for anything")
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
+}
+
+// percentiles are p50, p99 and p99.9 of the times from publish to storage. The
+// server's clock is ours: it runs on the same machine.
+func percentiles(published, stored []time.Time) (p [3]time.Duration) {
+	all := make([]time.Duration, len(published))
+	for i := range all {
+		all[i] = stored[i].Sub(published[i])
+	}
+	slices.Sort(all)
+	for i, q := range [...]float64{0.5, 0.99, 0.999} {
+		if len(all) > 0 {
+			p[i] = all[min(int(q*float64(len(all))), len(all)-1)]
+		}
+	}
+	return p
+}

@@ -1,6 +1,6 @@
 # The README's commands by short names; each is one `go` command.
 
-.PHONY: run test check bench
+.PHONY: run test check bench bench-compare
 
 run: ## the demo, until Ctrl-C
 	go run ./cmd/ergon demo
@@ -14,6 +14,10 @@ check: ## what CI checks
 	go tool staticcheck ./...
 	go mod tidy -diff
 	go test -race -shuffle=on ./...
+	cd benchmarks && go mod tidy -diff && go vet ./... && go test ./...
 
 bench: ## benchmarks of the path's parts, ready for benchstat
 	go test -run '^$$' -bench . -benchmem ./...
+
+bench-compare: ## Ergon against hand-written loops; needs a quiet machine (benchmarks/README.md)
+	cd benchmarks && go run . $(ARGS)

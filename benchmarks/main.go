@@ -30,6 +30,9 @@ func main() {
 		os.Exit(code)
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	// The first signal ends the measurement in order. The second ends this process
+	// at once, and its children with it.
+	context.AfterFunc(ctx, stop)
 	err := compare(ctx, os.Args[1:], os.Stdout, os.Stderr)
 	stop()
 	if err != nil {

@@ -21,6 +21,7 @@ type process struct {
 	cmd    *exec.Cmd
 	stdin  io.Closer
 	stdout *json.Decoder
+	pipe   io.Closer // that stdout reads
 	stderr *tail
 	ended  chan struct{} // closed when err is set
 	err    error
@@ -41,7 +42,7 @@ func start(name string, args ...string) (*process, error) {
 	if err != nil {
 		return nil, fmt.Errorf("start %s: %w", name, err)
 	}
-	p.cmd.Stdout, p.stdout = w, json.NewDecoder(r)
+	p.cmd.Stdout, p.stdout, p.pipe = w, json.NewDecoder(r), r
 	if err := p.cmd.Start(); err != nil {
 		_, _ = r.Close(), w.Close()
 		return nil, fmt.Errorf("start %s: %w", name, err)

@@ -42,6 +42,7 @@ func (s *stage) run(ctx context.Context, o Options, w Workload, name string) (_ 
 	if err != nil {
 		return Result{}, err
 	}
+	defer p.pipe.Close()
 	working, cancel := context.WithTimeoutCause(ctx, o.Timeout,
 		fmt.Errorf("%s was not done with %s after %s: it lost or holds transactions, or -timeout is too short", name, w.Name, o.Timeout))
 	defer cancel()

@@ -57,6 +57,7 @@ func (s *stage) close() error {
 	if s.nc != nil {
 		s.nc.Close()
 	}
+	defer s.server.pipe.Close()
 	return s.server.stop()
 }
 

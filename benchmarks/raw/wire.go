@@ -46,7 +46,7 @@ func outputHeader(m jetstream.Msg, at time.Time) (nats.Header, error) {
 	if err != nil {
 		return nil, err
 	}
-	id := hash(o.source, o.id+"@"+o.epoch, task, route, "0")
+	id := hash(o.source, o.id+"@"+o.epoch, "/ergon/"+app+"/"+task, route, "0")
 	values := [...]string{
 		id, "1.0", id, "/ergon/" + app + "/" + task, route, at.UTC().Format(time.RFC3339Nano),
 		"application/json", o.id, o.id, traceParent(o.source, o.id),

@@ -74,6 +74,7 @@ func serve(ctx context.Context, dir string) error {
 	defer func() {
 		srv.Shutdown()
 		srv.WaitForShutdown()
+		_ = os.RemoveAll(dir) // the harness does so too, unless it was killed
 	}()
 	if !srv.ReadyForConnections(20 * time.Second) {
 		return errors.New("the server was not ready within 20 s: is the disk full, or the machine overloaded?")

@@ -1,7 +1,6 @@
 package harness
 
 import (
-	"cmp"
 	"fmt"
 	"io"
 	"slices"
@@ -79,12 +78,14 @@ func (c column) median(results []Result, workload, contender string) float64 {
 	return median(values)
 }
 
-func median[T cmp.Ordered](values []T) (m T) {
-	if len(values) > 0 {
-		slices.Sort(values)
-		m = values[len(values)/2]
+// median of an even number of values lies halfway between the two in the middle.
+func median(values []float64) float64 {
+	if len(values) == 0 {
+		return 0
 	}
-	return m
+	slices.Sort(values)
+	n := len(values)
+	return (values[(n-1)/2] + values[n/2]) / 2
 }
 
 func ratio(v, to float64) string {

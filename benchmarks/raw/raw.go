@@ -115,7 +115,10 @@ func (l *loop) worker() {
 }
 
 func (l *loop) attempt(m jetstream.Msg, n int) {
-	at := time.Now()
+	var at time.Time // for the headers alone
+	if l.wire {
+		at = time.Now()
+	}
 	var in work.In
 	if err := json.Unmarshal(m.Data(), &in); err != nil {
 		l.fail(fmt.Errorf("decode: %w", err))

@@ -74,7 +74,7 @@ type Source struct {
 
 	ctx    context.Context // of what goes on beside the calls
 	cancel context.CancelFunc
-	mu     sync.Mutex        // orders goes against Close, and guards told
+	mu     sync.Mutex        // orders goes against Close, and guards told and gone
 	told   map[string]string // what was logged of each consumer last
 	shut   bool
 	gone   []string // streams that were deleted

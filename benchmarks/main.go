@@ -53,6 +53,7 @@ func compare(ctx context.Context, args []string, out, progress io.Writer) error 
 	flags.IntVar(&o.Rate, "rate", 2000, "transactions per second in W3")
 	flags.DurationVar(&o.For, "for", 20*time.Second, "how long W3 is published")
 	flags.DurationVar(&o.Timeout, "timeout", 3*time.Minute, "how long one run may take")
+	flags.StringVar(&o.Profiles, "profiles", "", "directory for CPU, allocation, block and mutex profiles of the contenders, which cost some time")
 	err := flags.Parse(args)
 	if err != nil {
 		return err

@@ -94,8 +94,15 @@ func contend(ctx context.Context, run Contender, text string) error {
 	if err := json.Unmarshal([]byte(text), job); err != nil {
 		return fmt.Errorf("read the job: %w", err)
 	}
+	stop := func() error { return nil }
+	if job.Profile != "" {
+		var err error
+		if stop, err = profiling(job.Profile); err != nil {
+			return err
+		}
+	}
 	setup := cpuTime()
-	if err := run(ctx, job); err != nil {
+	if err := errors.Join(run(ctx, job), stop()); err != nil {
 		return err
 	}
 	if ctx.Err() == nil {

@@ -22,6 +22,9 @@ type Options struct {
 	For  time.Duration
 	// Timeout bounds one run.
 	Timeout time.Duration
+	// Profiles, if set, is a directory that gets profiles of each contender's latest
+	// run of a workload.
+	Profiles string
 	// Progress is told of each run. May be nil.
 	Progress func(text string)
 }

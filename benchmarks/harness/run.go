@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"path/filepath"
 	"time"
 
 	"github.com/ergon-framework/ergon/benchmarks/work"
@@ -34,6 +35,9 @@ func (s *stage) run(ctx context.Context, o Options, w Workload, name string) (_ 
 		return Result{}, err
 	}
 	defer func() { err = errors.Join(err, s.strike(job)) }()
+	if o.Profiles != "" {
+		job.Profile = filepath.Join(o.Profiles, w.Name+"."+name)
+	}
 	text, err := json.Marshal(job)
 	if err != nil {
 		return Result{}, err

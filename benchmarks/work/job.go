@@ -33,6 +33,9 @@ type Job struct {
 	Backoff  time.Duration `json:"backoff"`
 	// Inputs is how many transactions there are in all.
 	Inputs int64 `json:"inputs"`
+	// Profile, if set, is what the files begin with that the harness writes profiles
+	// of the contender's process to.
+	Profile string `json:"profile,omitempty"`
 
 	tally tally
 }

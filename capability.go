@@ -9,6 +9,12 @@ import (
 // would not wait, so that the engine cuts the pause after an empty fetch short.
 type Readier interface{ Ready() <-chan struct{} }
 
+// Prefetcher is an optional part of a [Source]: Prefetch(n) allows it to ask its
+// transport for up to n more than the max of a Fetch, which a Fetch is expected to
+// take soon. A source that was never told asks for no more than max. The engine
+// calls it between Fetches, from the goroutine that fetches.
+type Prefetcher interface{ Prefetch(n int) }
+
 // HealthReporter is an optional part of a [Source] and a [Sink]. Health returns
 // nil while it can do its work, and otherwise says what is wrong, on what, and
 // what to do. It answers from what is known and does not wait; it may be called

@@ -40,9 +40,17 @@ func (f *fed) Fetch(ctx context.Context, max int) ([]ergon.Delivery, error) {
 
 var (
 	_ ergon.Readier        = (*fed)(nil)
+	_ ergon.Prefetcher     = (*fed)(nil)
 	_ ergon.HealthReporter = (*fed)(nil)
 	_ ergon.LagReporter    = (*fed)(nil)
 )
+
+// Prefetch is the source's.
+func (f *fed) Prefetch(n int) {
+	if p, ok := f.Source.(ergon.Prefetcher); ok {
+		p.Prefetch(n)
+	}
+}
 
 // Health is the source's.
 func (f *fed) Health() error {

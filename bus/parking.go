@@ -158,12 +158,20 @@ func (p *Parking) Park(ctx context.Context, lane string, orig *nats.Msg, pk Park
 	})
 }
 
-// Room reports whether a message can be parked: with what is noted besides, its
+// Room is what the server takes now. Asking for it costs a lock that all who
+// publish want, so it is asked for once for many messages.
+func (p *Parking) Room() Room { return Room{p.bus.publish.nc.MaxPayload()} }
+
+// Room is how large a message may be that is to be parked. In the zero one nothing
+// fits.
+type Room struct{ payload int64 }
+
+// Fits reports whether a message can be parked: with what is noted besides, its
 // headers and all of it must be within the server's limits.
-func (p *Parking) Room(m *nats.Msg) bool {
+func (r Room) Fits(m *nats.Msg) bool {
 	const notes = 2048
-	return headerSize(m.Header)+len(semconv.ParkedPrefix)*len(m.Header)+notes <= maxHeader &&
-		int64(m.Size()+len(semconv.ParkedPrefix)*len(m.Header)+notes) <= p.bus.publish.nc.MaxPayload()
+	more := len(semconv.ParkedPrefix)*len(m.Header) + notes
+	return headerSize(m.Header)+more <= maxHeader && int64(m.Size()+more) <= r.payload
 }
 
 // Empty reports whether a lane holds nothing: nothing waits, nothing is due, and

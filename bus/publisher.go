@@ -64,6 +64,7 @@ type Publisher struct {
 	prefix  string // of reply subjects, with its trailing dot
 	sub     *nats.Subscription
 	slots   []slot
+	wires   sync.Pool   // of *wire
 	free    chan uint32 // numbers of the slots that nobody uses
 
 	shut    atomic.Bool   // begin nothing any more
@@ -140,6 +141,19 @@ func (b *Bus) NewPublisher(cfg PublisherConfig) (*Publisher, error) {
 //
 // m must not be changed until done is called. Its Reply is ignored.
 func (p *Publisher) Publish(ctx context.Context, m *nats.Msg, done func(PubAck, error)) {
+	p.publish(ctx, nats.Msg{Subject: m.Subject, Header: m.Header, Data: m.Data}, nil, done)
+}
+
+// PublishFields is Publish for one who makes the message here and now: its headers
+// are copied into memory that is used again for the next message, so they cost no
+// map. Fields of one name stand together. data must not be changed until done is
+// called.
+func (p *Publisher) PublishFields(ctx context.Context, subject string, fields []Field, data []byte, done func(PubAck, error)) {
+	p.publish(ctx, nats.Msg{Subject: subject, Data: data}, fields, done)
+}
+
+// fields are apart from m, so that the caller's array of them may stay on its stack.
+func (p *Publisher) publish(ctx context.Context, m nats.Msg, fields []Field, done func(PubAck, error)) {
 	if err := ctx.Err(); err != nil {
 		done(PubAck{}, publishError(m.Subject, err))
 		return
@@ -170,17 +184,20 @@ func (p *Publisher) Publish(ctx context.Context, m *nats.Msg, done func(PubAck, 
 		done(PubAck{}, publishError(m.Subject, ErrClosed))
 		return
 	}
-	out, gen := s.begin(p, i, m, deadline, done)
+	var gen uint32
+	m.Reply, gen = s.begin(p, i, m, fields, deadline, done)
 	s.mu.Unlock()
-	p.sent(i, gen, &out, p.bus.publish.nc.PublishMsg(&out))
+	p.sent(i, gen, p.write(m, fields))
 }
 
 // sent deals with what PublishMsg returned.
-func (p *Publisher) sent(i, gen uint32, out *nats.Msg, err error) {
+func (p *Publisher) sent(i, gen uint32, err error) {
 	switch {
+	case err == nil:
+		err = p.slots[i].written(gen, nil)
 	case errors.Is(err, nats.ErrMaxPayload):
 		err = fmt.Errorf("%w: %d bytes of payload with headers, the server takes %d",
-			ErrTooLarge, wireSize(out), p.bus.publish.nc.MaxPayload())
+			ErrTooLarge, p.slots[i].size(gen), p.bus.publish.nc.MaxPayload())
 	case errors.Is(err, nats.ErrConnectionClosed), errors.Is(err, nats.ErrConnectionDraining):
 		err = fmt.Errorf("%w: %w", ErrClosed, err)
 	case Permanent(err):

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -35,6 +36,7 @@ type slot struct {
 	gen      uint32     // of the reply subject; each sending has its own
 	state    slotState
 	msg      nats.Msg
+	fields   []Field // its headers, where they came as such; its memory is used again
 	done     func(PubAck, error)
 	deadline time.Time
 	retryAt  time.Time // when waiting
@@ -46,25 +48,27 @@ type slot struct {
 	lost     bool      // the connection went meanwhile
 }
 
-// begin fills the slot and returns what to send.
-func (s *slot) begin(p *Publisher, i uint32, m *nats.Msg, deadline time.Time, done func(PubAck, error)) (nats.Msg, uint32) {
+// begin fills the slot and returns the reply subject of this use.
+func (s *slot) begin(p *Publisher, i uint32, m nats.Msg, fields []Field, deadline time.Time, done func(PubAck, error)) (string, uint32) {
 	s.gen++
 	s.state = slotSent
-	s.msg = nats.Msg{Subject: m.Subject, Reply: p.replyTo(i, s.gen), Header: m.Header, Data: m.Data}
+	s.msg = m
+	s.msg.Reply = p.replyTo(i, s.gen)
+	s.fields = append(s.fields[:0], fields...) // for another sending: the caller keeps its own
 	s.done, s.deadline = done, deadline
 	s.retryAt, s.refused, s.copies, s.strange, s.overdue = time.Time{}, 0, 1, false, false
 	s.writing, s.lost = true, false
-	return s.msg, s.gen
+	return s.msg.Reply, s.gen
 }
 
 // resend turns a waiting slot into a sent one and returns what to send.
-func (s *slot) resend(p *Publisher, i uint32) (nats.Msg, uint32) {
+func (s *slot) resend(p *Publisher, i uint32) (nats.Msg, []Field, uint32) {
 	s.gen++
 	s.state = slotSent
 	s.copies++
 	s.writing, s.lost = true, false
 	s.msg.Reply = p.replyTo(i, s.gen)
-	return s.msg, s.gen
+	return s.msg, slices.Clone(s.fields), s.gen // the slot may be used again meanwhile
 }
 
 // written is told what came of handing use gen to nats.go. It returns nil if
@@ -131,9 +135,21 @@ func (s *slot) abandoned() error {
 	return fmt.Errorf("%w: %w", ErrClosed, ErrUnknown)
 }
 
+// size is what counts against the server's limit in use gen: payload and headers.
+func (s *slot) size(gen uint32) int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.state == slotFree || s.gen != gen {
+		return 0 // it has ended meanwhile, and nobody is told
+	}
+	return len(s.msg.Data) + max(headerSize(s.msg.Header), fieldsSize(s.fields))
+}
+
 // repeatable reports that a second copy of the message would be dropped by the
 // stream.
-func (s *slot) repeatable() bool { return first(s.msg.Header, semconv.NatsMsgID) != "" }
+func (s *slot) repeatable() bool {
+	return first(s.msg.Header, semconv.NatsMsgID) != "" || firstField(s.fields, semconv.NatsMsgID) != ""
+}
 
 // noResponders is told that nobody listens on the subject: the copy is not
 // stored. There may be no stream, or one without a leader for the moment.
@@ -222,9 +238,9 @@ func (p *Publisher) resendDue(now time.Time) {
 			s.mu.Unlock()
 			continue
 		}
-		out, gen := s.resend(p, i)
+		out, fields, gen := s.resend(p, i)
 		s.mu.Unlock()
-		p.sent(i, gen, &out, p.bus.publish.nc.PublishMsg(&out))
+		p.sent(i, gen, p.write(out, fields))
 	}
 }
 
@@ -277,12 +293,15 @@ func wireSize(m *nats.Msg) int {
 	return len(m.Data) + headerSize(m.Header)
 }
 
+// headerFrame is what nats.go writes around headers.
+const headerFrame = len("NATS/1.0\r\n") + len("\r\n")
+
 // headerSize is the number of bytes that nats.go writes for h.
 func headerSize(h nats.Header) int {
 	if len(h) == 0 {
 		return 0
 	}
-	n := len("NATS/1.0\r\n") + len("\r\n")
+	n := headerFrame
 	for k, vs := range h {
 		for _, v := range vs {
 			n += len(k) + len(v) + len(": \r\n")

@@ -45,7 +45,8 @@ type PullConfig struct {
 // A Puller pulls messages from one durable consumer. It asks the server for
 // what its caller has room for and nothing more: what was asked and has not
 // come, and what has come and waits here, together never exceed the max of the
-// latest [Puller.Fetch], less what that Fetch returned.
+// latest [Puller.Fetch], less what that Fetch returned, and what [Puller.SetAhead]
+// allows beyond.
 //
 // One goroutine fetches; the other methods may be called from anywhere.
 type Puller struct {
@@ -69,6 +70,7 @@ type Puller struct {
 	sub     *nats.Subscription // of this round
 	subs    int                // subscriptions not closed yet
 	max     int                // what may still be asked for or buffered, by the latest Fetch
+	ahead   int                // what may be asked for or buffered beyond max
 	pending int                // asked in this round and neither delivered nor refused
 	asked   uint64             // pull requests so far
 	came    uint64             // messages so far

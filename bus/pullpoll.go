@@ -105,6 +105,15 @@ func (p *Puller) Progress() Progress {
 	return at
 }
 
+// SetAhead allows n more to be asked for, or to wait here, than the latest Fetch
+// had room for: with no request open while what it returned is worked on, the
+// server would stand still for as long. 0, as at the beginning, allows none.
+func (p *Puller) SetAhead(n int) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.ahead = max(n, 0)
+}
+
 // SetLease follows a consumer whose ack deadline was changed: see
 // [PullConfig.Lease].
 func (p *Puller) SetLease(d time.Duration) {

@@ -73,11 +73,12 @@ func (p *Puller) due() request {
 	if p.stopped || p.closed || p.sub == nil {
 		return request{}
 	}
-	room := p.max - p.pending - p.buf.len()
+	most := p.max + p.ahead
+	room := most - p.pending - p.buf.len()
 	switch {
 	case room <= 0:
 		return request{}
-	case p.pending > p.max/2: // what is on its way will do for now
+	case p.pending > most/2: // what is on its way will do for now
 		return request{}
 	case p.cfg.MaxBytes > 0 && p.pending > 0: // one at a time: see received
 		return request{}

@@ -14,19 +14,19 @@ import (
 	"github.com/ergon-framework/ergon/internal/identity"
 )
 
-// delivery is one message under its lease.
+// delivery is one message under its lease. There are as many as the engine holds,
+// and they come and go with every transaction, so it holds little.
 type delivery struct {
-	s    *Source
-	msg  *nats.Msg
-	meta bus.Meta
-	raw  ergon.Raw
-	info ergon.DeliveryInfo
-
-	// Where the transaction came from in the first place: msg and meta, unless it
-	// was parked since.
-	orig   *nats.Msg
-	origin bus.Meta
-	before int // deliveries of it before it was parked
+	s         *Source
+	msg       *nats.Msg
+	raw       ergon.Raw
+	stored    string // "<stream>:<sequence>"
+	delivered int    // how often, by its consumer
+	sequence  uint64
+	timestamp int64
+	canDefer  bool
+	crashes   int
+	past      *past // nil for one that was never parked
 
 	start *bus.Start // recorded, of the flight's one goroutine
 
@@ -35,55 +35,76 @@ type delivery struct {
 	asked time.Time // when its renewal was sent, zero for not yet
 }
 
+// past is where a parked transaction came from in the first place.
+type past struct {
+	orig  *nats.Msg
+	notes bus.Parked
+}
+
 var _ ergon.Delivery = (*delivery)(nil)
 
 // confirmTime is how long the confirmation of an acknowledgement is waited for
 // before it is sent again.
 const confirmTime = 2 * time.Second
 
-func (d *delivery) init(s *Source, m *nats.Msg, now time.Time) {
+func (s *Source) delivery(m *nats.Msg, room bus.Room, now time.Time) *delivery {
 	// A message that a pull brought has such a reply; without one it could not
 	// be settled, and everything below stays zero.
 	meta, _ := bus.ParseReply(m.Reply)
-	d.take(s, m, meta, m, meta, now)
-	d.info.Attempt = 1
+	d := &delivery{
+		s: s, msg: m, stored: storedName(meta.Stream, meta.StreamSeq), since: now,
+		delivered: int(meta.Delivered), sequence: meta.StreamSeq, timestamp: meta.Timestamp,
+		canDefer: s.parked != nil && room.Fits(m),
+	}
+	d.raw = toRaw(m, meta.Timestamp, s.name, d.stored)
+	return d
 }
 
-// initParked makes a delivery of what was parked: it is the transaction that it
-// was before.
-func (d *delivery) initParked(s *Source, m, orig *nats.Msg, notes bus.Parked, now time.Time) {
-	meta, _ := bus.ParseReply(m.Reply)
-	origin := bus.Meta{Domain: meta.Domain, Stream: notes.Stream, StreamSeq: notes.Sequence, Timestamp: notes.Timestamp}
-	d.take(s, m, meta, orig, origin, now)
-	d.before = notes.Deliveries
-	d.info.Attempt, d.info.FirstSeen = notes.Attempt, notes.FirstSeen
+// parkedDelivery makes a delivery of what was parked: it is the transaction that
+// it was before.
+func (s *Source) parkedDelivery(m, orig *nats.Msg, notes bus.Parked, room bus.Room, now time.Time) *delivery {
+	d := s.delivery(m, room, now)
+	d.past = &past{orig, notes}
+	d.canDefer = room.Fits(orig)
+	d.raw = toRaw(orig, notes.Timestamp, s.name, storedName(notes.Stream, notes.Sequence))
+	return d
 }
 
-func (d *delivery) take(s *Source, m *nats.Msg, meta bus.Meta, orig *nats.Msg, origin bus.Meta, now time.Time) {
-	d.s, d.msg, d.meta, d.orig, d.origin = s, m, meta, orig, origin
-	id := storedName(origin)
-	d.raw = toRaw(orig, origin, s.name, id)
-	d.info = ergon.DeliveryInfo{
-		Stored: id, Deliveries: int(meta.Delivered), Lease: s.lease.ackWait(),
-		CanDefer: s.parked != nil && s.cfg.Parking.Room(orig),
+// origin is the message as it came in the first place, and where it was stored.
+func (d *delivery) origin() (m *nats.Msg, stream string, sequence uint64, timestamp int64) {
+	if p := d.past; p != nil {
+		return p.orig, p.notes.Stream, p.notes.Sequence, p.notes.Timestamp
 	}
-	if orig != m {
-		d.info.Stored = storedName(meta)
-	}
-	if d.raw.ID() == id {
-		d.info.Epoch = strconv.FormatInt(origin.Timestamp, 36)
-	}
-	d.since = now
+	return d.msg, d.s.cfg.Consumer.Stream, d.sequence, d.timestamp
 }
 
 // deliveries counts all of the transaction.
-func (d *delivery) deliveries() int { return d.before + d.info.Deliveries }
+func (d *delivery) deliveries() int {
+	if d.past != nil {
+		return d.past.notes.Deliveries + d.delivered
+	}
+	return d.delivered
+}
 
 // Transaction is what was delivered.
 func (d *delivery) Transaction() ergon.Raw { return d.raw }
 
 // Info says how it was delivered.
-func (d *delivery) Info() ergon.DeliveryInfo { return d.info }
+func (d *delivery) Info() ergon.DeliveryInfo {
+	info := ergon.DeliveryInfo{
+		Stored: d.stored, Attempt: 1, Deliveries: d.delivered, Crashes: d.crashes,
+		Lease: d.s.lease.ackWait(), CanDefer: d.canDefer,
+	}
+	name, timestamp := d.stored, d.timestamp
+	if p := d.past; p != nil {
+		info.Attempt, info.FirstSeen = p.notes.Attempt, p.notes.FirstSeen
+		name, timestamp = storedName(p.notes.Stream, p.notes.Sequence), p.notes.Timestamp
+	}
+	if d.raw.ID() == name {
+		info.Epoch = strconv.FormatInt(timestamp, 36)
+	}
+	return info
+}
 
 // Extend sends +WPI, which the server answers to nobody in particular: it
 // extends the lease of a delivery that superseded this one just the same. So a
@@ -97,10 +118,10 @@ func (d *delivery) Extend(context.Context) error {
 	// By the deadline that the consumer has now: the server measures what it
 	// delivered before by it, too.
 	if now.Sub(d.since) >= d.s.lease.keep() {
-		return fmt.Errorf("%s: no renewal was confirmed for %v: %w", d.info.Stored, d.s.lease.ackWait(), ergon.ErrLeaseLost)
+		return fmt.Errorf("%s: no renewal was confirmed for %v: %w", d.stored, d.s.lease.ackWait(), ergon.ErrLeaseLost)
 	}
 	if err := bus.InProgress(d.msg); err != nil {
-		return fmt.Errorf("%s: renew the lease: %w", d.info.Stored, err)
+		return fmt.Errorf("%s: renew the lease: %w", d.stored, err)
 	}
 	d.asked = now
 	d.s.lease.confirm()
@@ -119,25 +140,34 @@ func (d *delivery) Settle(settlement ergon.Settlement, done func(error)) {
 		done(bus.Ack(d.msg))
 	case ergon.Release:
 		done(bus.Nak(d.msg, max(settlement.After, time.Millisecond)))
+	default:
+		d.settleElsewhere(settlement, done)
+	}
+}
+
+// settleElsewhere is apart from Settle because its closures move the settlement to
+// the heap, where an acknowledgement need not have it.
+func (d *delivery) settleElsewhere(settlement ergon.Settlement, done func(error)) {
+	switch settlement.Kind {
 	case ergon.Dead:
 		// In a goroutine, for Store waits while its window is full and Settle may
 		// not. Their number is bounded by the engine's window.
 		d.besides(func() { d.die(settlement, done) }, done)
 	case ergon.Retry:
-		if !d.info.CanDefer {
-			done(fmt.Errorf("settle %s: it can't be parked: %w", d.info.Stored, errors.ErrUnsupported))
+		if !d.canDefer {
+			done(fmt.Errorf("settle %s: it can't be parked: %w", d.stored, errors.ErrUnsupported))
 			return
 		}
 		d.besides(func() { d.park(settlement, done) }, done)
 	default:
-		done(fmt.Errorf("settle %s: %w", d.info.Stored, errors.ErrUnsupported))
+		done(fmt.Errorf("settle %s: %w", d.stored, errors.ErrUnsupported))
 	}
 }
 
 // besides runs f in a goroutine that Close waits for.
 func (d *delivery) besides(f func(), done func(error)) {
 	if !d.s.goes(f) {
-		done(fmt.Errorf("settle %s: %w", d.info.Stored, ergon.ErrClosed))
+		done(fmt.Errorf("settle %s: %w", d.stored, ergon.ErrClosed))
 	}
 }
 
@@ -153,9 +183,10 @@ func (d *delivery) confirmAck() error {
 // the message again. A crash between the two stores it once more, under the same
 // ID.
 func (d *delivery) die(settlement ergon.Settlement, done func(error)) {
-	d.s.cfg.DeadLetters.Store(d.s.ctx, d.orig, d.letter(settlement), func(err error) {
+	orig, _, _, _ := d.origin()
+	d.s.cfg.DeadLetters.Store(d.s.ctx, orig, d.letter(settlement), func(err error) {
 		if err != nil {
-			done(fmt.Errorf("store the dead letter of %s: %w", d.info.Stored, err))
+			done(fmt.Errorf("store the dead letter of %s: %w", d.stored, err))
 			return
 		}
 		done(bus.Term(d.msg, settlement.Err.Error()))
@@ -167,16 +198,17 @@ func (d *delivery) letter(s ergon.Settlement) bus.DeadLetter {
 	if trace == "" {
 		trace = identity.TraceParent(d.raw.Source(), d.raw.ID())
 	}
+	orig, stream, sequence, timestamp := d.origin()
 	letter := bus.DeadLetter{
 		Task: s.Err.Task, Phase: string(s.Err.Phase), Category: string(s.Err.Category), Reason: s.Err.Reason(),
 		Attempts: s.Err.Attempt, Deliveries: d.deliveries(),
 		Outputs:   fmt.Sprintf("m=%d confirmed=%d unknown=%d", s.Dead.Outputs, s.Dead.Confirmed, s.Dead.Unknown),
 		FirstSeen: s.FirstSeen, FailedAt: s.Dead.FailedAt,
-		Stream: d.origin.Stream, Subject: d.orig.Subject, Sequence: d.origin.StreamSeq,
+		Stream: stream, Subject: orig.Subject, Sequence: sequence,
 		// With the time at which it was stored: a stream that was made anew counts
 		// from 1 again, and a plain message's ID is its number.
 		// And with the consumer: others may fail on the same message, each for itself.
-		TraceID: identity.TraceID(trace), ID: d.s.String() + " " + d.raw.Source() + " " + d.raw.ID() + " " + strconv.FormatInt(d.origin.Timestamp, 36),
+		TraceID: identity.TraceID(trace), ID: d.s.String() + " " + d.raw.Source() + " " + d.raw.ID() + " " + strconv.FormatInt(timestamp, 36),
 	}
 	if s.Dead.HandlerErr != nil {
 		letter.HandlerError = s.Dead.HandlerErr.Error()
@@ -186,9 +218,9 @@ func (d *delivery) letter(s ergon.Settlement) bus.DeadLetter {
 
 // storedName is "<stream>:<sequence>", which names a stored message and is the
 // ID of one that has none.
-func storedName(meta bus.Meta) string {
-	b := make([]byte, 0, len(meta.Stream)+1+20)
-	b = append(b, meta.Stream...)
+func storedName(stream string, sequence uint64) string {
+	var room [128]byte
+	b := append(room[:0], stream...)
 	b = append(b, ':')
-	return string(strconv.AppendUint(b, meta.StreamSeq, 10))
+	return string(strconv.AppendUint(b, sequence, 10))
 }

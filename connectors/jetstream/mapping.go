@@ -21,8 +21,9 @@ var unwanted = map[string]bool{
 
 // toRaw makes a transaction of a delivered message. Every message is one: what
 // has no CloudEvents headers is a plain message, and what a header says badly
-// is as if it were not said. stored is "<stream>:<sequence>".
-func toRaw(m *nats.Msg, meta bus.Meta, source, stored string) ergon.Raw {
+// is as if it were not said. stored is "<stream>:<sequence>", and it was
+// stored when timestamp, in Unix nanoseconds, says.
+func toRaw(m *nats.Msg, timestamp int64, source, stored string) ergon.Raw {
 	e := ergon.Envelope{Source: source}
 	var msgID, contentType string
 	var metadata []string // names and values in turn
@@ -87,7 +88,7 @@ func toRaw(m *nats.Msg, meta bus.Meta, source, stored string) ergon.Raw {
 		e.ContentType = contentType
 	}
 	if e.CreatedAt.IsZero() {
-		e.CreatedAt = time.Unix(0, meta.Timestamp).UTC()
+		e.CreatedAt = time.Unix(0, timestamp).UTC()
 	}
 	if e.Trace.Parent == "" {
 		e.Trace.State = "" // it means nothing without its parent
@@ -104,18 +105,13 @@ func toRaw(m *nats.Msg, meta bus.Meta, source, stored string) ergon.Raw {
 	return ergon.Make(e, m.Data)
 }
 
-// toMsg writes a transaction in CloudEvents binary mode. Optional headers are
-// written only where they say something. The values of all headers lie in one
-// array: two allocations instead of one per header.
-func toMsg(subject string, tx ergon.Raw) *nats.Msg {
+// appendFields appends a transaction's headers in CloudEvents binary mode. Optional
+// ones are written only where they say something.
+func appendFields(fields []bus.Field, tx ergon.Raw) []bus.Field {
 	e := tx.Envelope()
-	extra := e.Metadata.Len()
-	values := make([]string, 0, 10+extra)
-	h := make(nats.Header, 10+extra)
 	set := func(name, value string) {
 		if value != "" {
-			values = append(values, value)
-			h[name] = values[len(values)-1 : len(values) : len(values)]
+			fields = append(fields, bus.Field{Name: name, Value: value})
 		}
 	}
 	id := encodeValue(e.ID)
@@ -137,11 +133,10 @@ func toMsg(subject string, tx ergon.Raw) *nats.Msg {
 	if printable(e.Trace.State) { // W3C wants it as it is, and has what is not printable dropped
 		set(semconv.TraceState, e.Trace.State)
 	}
-	for name, value := range e.Metadata.All() {
-		key := semconv.MetaPrefix + encodeName(name)
-		h[key] = append(h[key], encodeValue(value))
+	for name, value := range e.Metadata.All() { // sorted: the values of one name stand together
+		fields = append(fields, bus.Field{Name: semconv.MetaPrefix + encodeName(name), Value: encodeValue(value)})
 	}
-	return &nats.Msg{Subject: subject, Header: h, Data: tx.Payload()}
+	return fields
 }
 
 func printable(s string) bool {
@@ -183,24 +178,35 @@ func parseTime(s string) time.Time {
 
 const hexDigits = "0123456789ABCDEF"
 
-// encodeValue percent-encodes what the CloudEvents HTTP binding §3.1.3.2 does:
-// space, ", % and everything that is not printable ASCII. So no value can break
-// a header.
-func encodeValue(s string) string {
-	return percent(s, func(c byte) bool { return c <= ' ' || c >= 0x7f || c == '"' || c == '%' })
+// A charset says which bytes stand for themselves.
+type charset [256]bool
+
+func printableBut(special string) *charset {
+	var set charset
+	for c := byte(' ' + 1); c < 0x7f; c++ {
+		set[c] = strings.IndexByte(special, c) < 0
+	}
+	return &set
 }
+
+var (
+	// What the CloudEvents HTTP binding §3.1.3.2 leaves as it is: neither space, ", %
+	// nor what is not printable ASCII. So no value can break a header.
+	inValues = printableBut(`"%`)
+	// What may be part of a header's name.
+	inNames = printableBut(`"%(),/:;<=>?@[\]{}`)
+)
+
+// encodeValue percent-encodes a header's value.
+func encodeValue(s string) string { return percent(s, inValues) }
 
 // encodeName makes a metadata name part of a header's name.
-func encodeName(s string) string {
-	return percent(s, func(c byte) bool {
-		return c <= ' ' || c >= 0x7f || strings.IndexByte(`"%(),/:;<=>?@[\]{}`, c) >= 0
-	})
-}
+func encodeName(s string) string { return percent(s, inNames) }
 
-func percent(s string, escape func(byte) bool) string {
+func percent(s string, plain *charset) string {
 	n := 0
 	for i := range len(s) {
-		if escape(s[i]) {
+		if !plain[s[i]] {
 			n++
 		}
 	}
@@ -209,10 +215,10 @@ func percent(s string, escape func(byte) bool) string {
 	}
 	b := make([]byte, 0, len(s)+2*n)
 	for i := range len(s) {
-		if c := s[i]; escape(c) {
-			b = append(b, '%', hexDigits[c>>4], hexDigits[c&15])
-		} else {
+		if c := s[i]; plain[c] {
 			b = append(b, c)
+		} else {
+			b = append(b, '%', hexDigits[c>>4], hexDigits[c&15])
 		}
 	}
 	return string(b)

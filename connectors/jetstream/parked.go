@@ -134,7 +134,7 @@ func (s *Source) fetchDue(ctx context.Context, room int) ([]ergon.Delivery, erro
 		return nil, err
 	}
 	now := time.Now()
-	block := make([]delivery, 0, len(msgs))
+	ripe, fits := make([]ergon.Delivery, 0, len(msgs)), s.room()
 	for _, m := range msgs {
 		orig, notes, err := bus.Unpark(m)
 		switch early := notes.Due.Sub(now); {
@@ -151,17 +151,12 @@ func (s *Source) fetchDue(ctx context.Context, room int) ([]ergon.Delivery, erro
 			}
 			continue
 		default:
-			block = append(block, delivery{})
-			block[len(block)-1].initParked(s, m, orig, notes, now)
+			ripe = append(ripe, s.parkedDelivery(m, orig, notes, fits, now))
 		}
 	}
 	clear(msgs)
-	due := make([]ergon.Delivery, len(block))
-	for i := range block {
-		due[i] = &block[i]
-	}
-	s.countCrashes(block)
-	return due, nil
+	s.countCrashes(ripe)
+	return ripe, nil
 }
 
 // foreign sets a message aside that nobody parked.
@@ -170,7 +165,7 @@ func (s *Source) foreign(m *nats.Msg, cause error) {
 	letter := bus.DeadLetter{
 		Task: s.cfg.Task, Phase: string(ergon.PhaseFetch), Category: string(ergon.CategoryBusiness), Reason: cause.Error(),
 		Deliveries: int(meta.Delivered), FailedAt: time.Now(), Stream: meta.Stream, Subject: m.Subject, Sequence: meta.StreamSeq,
-		ID: storedName(meta),
+		ID: storedName(meta.Stream, meta.StreamSeq),
 	}
 	s.goes(func() { // if the source is closed, the message comes again
 		s.cfg.DeadLetters.Store(s.ctx, m, letter, func(err error) {
@@ -184,19 +179,28 @@ func (s *Source) foreign(m *nats.Msg, cause error) {
 	})
 }
 
+// room is what may be parked; nothing without parking.
+func (s *Source) room() bus.Room {
+	if s.cfg.Parking == nil {
+		return bus.Room{}
+	}
+	return s.cfg.Parking.Room()
+}
+
 // park stores the transaction for its next attempt and only then acknowledges the
 // message. A crash between the two parks it once more, in its own place.
 func (d *delivery) park(settlement ergon.Settlement, done func(error)) {
 	now := time.Now()
+	orig, stream, sequence, timestamp := d.origin()
 	notes := bus.Parked{
 		ID: d.raw.Source() + " " + d.raw.ID(), Due: now.Add(settlement.After), Attempt: settlement.NextAttempt,
 		Deliveries: d.deliveries(), FirstSeen: settlement.FirstSeen,
-		Stream: d.origin.Stream, Subject: d.orig.Subject, Sequence: d.origin.StreamSeq, Timestamp: d.origin.Timestamp,
+		Stream: stream, Subject: orig.Subject, Sequence: sequence, Timestamp: timestamp,
 		Reason: settlement.Err.Reason(),
 	}
-	d.s.cfg.Parking.Park(d.s.ctx, d.s.parked.lane, d.orig, notes, func(err error) {
+	d.s.cfg.Parking.Park(d.s.ctx, d.s.parked.lane, orig, notes, func(err error) {
 		if err != nil {
-			done(fmt.Errorf("%s: %w", d.info.Stored, err))
+			done(fmt.Errorf("%s: %w", d.stored, err))
 			return
 		}
 		done(bus.Ack(d.msg))

@@ -23,7 +23,7 @@ type Stored struct {
 func Scan(ctx context.Context, b *bus.Bus, stream string, subjects []string, each func(Stored)) error {
 	return b.Scan(ctx, stream, subjects, true, func(m *nats.Msg, meta bus.Meta) error {
 		each(Stored{
-			Raw:    toRaw(m, meta, "nats:"+stream, storedName(meta)),
+			Raw:    toRaw(m, meta.Timestamp, "nats:"+stream, storedName(meta.Stream, meta.StreamSeq)),
 			Stream: stream, Subject: m.Subject, Sequence: meta.StreamSeq,
 		})
 		return nil

@@ -44,6 +44,9 @@ func NewSink(pub *bus.Publisher, subject string, options ...SinkOption) (*Sink, 
 // Subject is where the sink publishes.
 func (s *Sink) Subject() string { return s.subject }
 
+// manyFields is as many headers as most transactions have.
+const manyFields = 16
+
 // Send publishes tx under its ID. A stream that says it has a message with that
 // ID already has this one, from an earlier attempt or delivery: that is success.
 func (s *Sink) Send(ctx context.Context, tx ergon.Raw, done func(error)) {
@@ -51,7 +54,8 @@ func (s *Sink) Send(ctx context.Context, tx ergon.Raw, done func(error)) {
 		done(fmt.Errorf("publish to %q: %w", s.subject, ergon.ErrClosed))
 		return
 	}
-	s.pub.Publish(ctx, toMsg(s.subject, tx), func(ack bus.PubAck, err error) {
+	var room [manyFields]bus.Field
+	s.pub.PublishFields(ctx, s.subject, appendFields(room[:0], tx), tx.Payload(), func(ack bus.PubAck, err error) {
 		if err == nil && s.stream != "" && !ack.From(s.stream) {
 			// It is stored, only not where it is looked for. Whoever sets that right
 			// has the time of the retries.
@@ -98,7 +102,8 @@ func (s *Sink) Close(ctx context.Context) error {
 // `ergon publish` and generators use. done is told whether the stream had it
 // already.
 func Publish(ctx context.Context, pub *bus.Publisher, subject string, tx ergon.Raw, done func(duplicate bool, err error)) {
-	pub.Publish(ctx, toMsg(subject, tx), func(ack bus.PubAck, err error) {
+	var room [manyFields]bus.Field
+	pub.PublishFields(ctx, subject, appendFields(room[:0], tx), tx.Payload(), func(ack bus.PubAck, err error) {
 		done(ack.Duplicate && !ack.Resent, err)
 	})
 }

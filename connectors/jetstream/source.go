@@ -58,7 +58,8 @@ type SourceConfig struct {
 
 // Source pulls transactions from a durable JetStream consumer, and those that were
 // parked from a second one. It holds at most as many deliveries as the latest
-// Fetch asked for, an eighth of them parked ones, and at least one of each.
+// Fetch asked for, an eighth of them parked ones, and at least one of each, and as
+// many more as Prefetch allows.
 type Source struct {
 	cfg    SourceConfig
 	log    *slog.Logger
@@ -86,6 +87,7 @@ type Source struct {
 var (
 	_ ergon.Source         = (*Source)(nil)
 	_ ergon.Readier        = (*Source)(nil)
+	_ ergon.Prefetcher     = (*Source)(nil)
 	_ ergon.HealthReporter = (*Source)(nil)
 	_ ergon.LagReporter    = (*Source)(nil)
 )
@@ -292,13 +294,14 @@ func (s *Source) deliveries(to []ergon.Delivery, msgs []*nats.Msg) []ergon.Deliv
 	if to == nil {
 		to = make([]ergon.Delivery, 0, len(msgs))
 	}
-	block := make([]delivery, len(msgs))
-	for i, m := range msgs {
-		block[i].init(s, m, now)
-		to = append(to, &block[i])
+	room, n := s.room(), len(to)
+	for _, m := range msgs {
+		// Each by itself: in one piece of memory the last of them, which may take
+		// hours, would keep all that came with it.
+		to = append(to, s.delivery(m, room, now))
 	}
 	clear(msgs)
-	s.countCrashes(block)
+	s.countCrashes(to[n:])
 	return to
 }
 
@@ -315,6 +318,9 @@ func (s *Source) goes(f func()) bool {
 
 // Ready receives when a Fetch would not wait for a message that was never parked.
 func (s *Source) Ready() <-chan struct{} { return s.puller.Ready() }
+
+// Prefetch allows n more to be pulled than a Fetch has room for.
+func (s *Source) Prefetch(n int) { s.puller.SetAhead(n) }
 
 // Close hands back what was pulled and not fetched, and flushes the
 // settlements.

@@ -20,14 +20,14 @@ var _ ergon.StartRecorder = (*delivery)(nil)
 // countCrashes looks up, for what was delivered often, how many of its starts
 // never ended. Where it can't be found out, it is as if there were none: what is
 // begun is recorded again.
-func (s *Source) countCrashes(block []delivery) {
+func (s *Source) countCrashes(deliveries []ergon.Delivery) {
 	if s.cfg.Starts == nil {
 		return
 	}
 	var ctx context.Context
-	for i := range block {
-		d := &block[i]
-		if d.info.Deliveries < crashesFrom {
+	for _, one := range deliveries {
+		d := one.(*delivery)
+		if d.delivered < crashesFrom {
 			continue
 		}
 		if ctx == nil {
@@ -40,14 +40,14 @@ func (s *Source) countCrashes(block []delivery) {
 			s.log.Warn("can't look up whether a transaction crashed before", "transaction", d.raw.ID(), "error", err)
 			return
 		}
-		d.info.Crashes = n
+		d.crashes = n
 	}
 }
 
 // startID names the stored message and its consumer. The time is in it because a
 // stream that is made anew counts from 1 again.
 func (d *delivery) startID() string {
-	return d.s.String() + " " + d.info.Stored + " " + strconv.FormatInt(d.meta.Timestamp, 36)
+	return d.s.String() + " " + d.stored + " " + strconv.FormatInt(d.timestamp, 36)
 }
 
 // RecordStart notes that the message is begun with.

@@ -62,19 +62,25 @@ func (a Answer) give(done func(error), failed error) {
 	if err == nil {
 		err = failed
 	}
-	answer := func() {
+	switch {
+	case a.Never:
+	case a.After > 0:
+		a.giveLater(done, err)
+	default:
 		done(err)
 		if a.Twice {
 			done(err)
 		}
 	}
-	switch {
-	case a.Never:
-	case a.After > 0:
-		time.AfterFunc(a.After, answer)
-	default:
-		answer()
-	}
+}
+
+func (a Answer) giveLater(done func(error), err error) {
+	time.AfterFunc(a.After, func() {
+		done(err)
+		if a.Twice {
+			done(err)
+		}
+	})
 }
 
 // key is what makes a transaction this one.

@@ -20,6 +20,9 @@ type QueueOptions struct {
 	Lease time.Duration
 	// CanDefer says that the queue takes a Retry settlement.
 	CanDefer bool
+	// Discard forgets what was acknowledged, so that Acked is empty. It is for
+	// measurements.
+	Discard bool
 
 	// OnFetch is asked before each Fetch; its error is the fetch's.
 	OnFetch func(max int) error

@@ -20,6 +20,9 @@ type SinkOptions struct {
 	// is an Answer that says so. It is called from many goroutines at once and may
 	// use the sink.
 	OnSend func(tx ergon.Raw) error
+	// Discard confirms what is sent and keeps nothing of it, so that All is empty and
+	// a copy is not told from the first. It is for measurements.
+	Discard bool
 }
 
 // Sink stores what it is sent, each identity once: a second transaction with the
@@ -86,7 +89,7 @@ func (s *Sink) enter(tx ergon.Raw, store bool) bool {
 		return false
 	}
 	s.pending++
-	if !store {
+	if !store || s.options.Discard {
 		return true
 	}
 	if _, again := s.stored[keyOf(tx)]; again {

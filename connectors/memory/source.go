@@ -204,7 +204,9 @@ func (d *delivery) settle(how Settled) error {
 	q.free(d)
 	switch s.Kind {
 	case ergon.Ack:
-		q.acked = append(q.acked, d.m.tx)
+		if !q.options.Discard {
+			q.acked = append(q.acked, d.m.tx)
+		}
 	case ergon.Dead:
 		q.dead = append(q.dead, how)
 	case ergon.Retry:

@@ -9,6 +9,7 @@ package attempt
 import (
 	"context"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/ergon-framework/ergon"
@@ -19,39 +20,48 @@ import (
 // made on demand.
 type Context struct {
 	parent   context.Context
-	exec     *ergon.Execution
+	facts    Facts
 	deadline time.Time
 	expired  error // the cause once the deadline has passed
 	// inherited says that the deadline is the parent's.
 	inherited bool
 
-	mu     sync.Mutex
-	real   context.Context // nil until Done, or an end, asked for it
+	mu   sync.Mutex           // orders making against Cancel
+	made atomic.Pointer[made] // nil until Done, or an end, asked for it
+}
+
+// made is the real context, on demand.
+type made struct {
+	context.Context
 	cancel context.CancelCauseFunc
-	stop   context.CancelFunc
+	stop   context.CancelFunc // of its timer, nil without one
 }
 
 var _ context.Context = (*Context)(nil)
 
+// Facts tell of the attempt. Execution may be called at any time, from any
+// goroutine, and returns the same each time.
+type Facts interface{ Execution() *ergon.Execution }
+
 // New returns a context that ends with parent, at the deadline (with expired as
 // its cause) or by Cancel. A zero deadline is none of its own; a parent's
-// earlier one rules. exec is what ergon.ExecutionOf returns, nil leaves the
+// earlier one rules. facts are what ergon.ExecutionOf returns, nil leaves the
 // parent's.
-func New(parent context.Context, deadline time.Time, expired error, exec *ergon.Execution) *Context {
+func New(parent context.Context, deadline time.Time, expired error, facts Facts) *Context {
 	c := &Context{}
-	c.Init(parent, deadline, expired, exec)
+	c.Init(parent, deadline, expired, facts)
 	return c
 }
 
 // Init is New for a Context that is part of a larger struct. It is called once,
 // before any other method.
-func (c *Context) Init(parent context.Context, deadline time.Time, expired error, exec *ergon.Execution) {
+func (c *Context) Init(parent context.Context, deadline time.Time, expired error, facts Facts) {
 	if d, ok := parent.Deadline(); ok && (deadline.IsZero() || d.Before(deadline)) {
 		// The parent ends it, with the parent's cause: a timer of our own for the
 		// same moment might be first, with none.
 		deadline, expired, c.inherited = d, nil, true
 	}
-	c.parent, c.exec, c.deadline, c.expired = parent, exec, deadline, expired
+	c.parent, c.facts, c.deadline, c.expired = parent, facts, deadline, expired
 }
 
 // Deadline returns the attempt's deadline, which is visible before any timer
@@ -64,11 +74,8 @@ func (c *Context) Done() <-chan struct{} { return c.get().Done() }
 // Err is right also before Done was asked for: a deadline that has passed, or a
 // parent that ended, makes the real context here.
 func (c *Context) Err() error {
-	c.mu.Lock()
-	real := c.real
-	c.mu.Unlock()
-	if real != nil {
-		return real.Err()
+	if m := c.made.Load(); m != nil {
+		return m.Err()
 	}
 	if c.parent.Err() == nil && (c.deadline.IsZero() || time.Now().Before(c.deadline)) {
 		return nil
@@ -80,14 +87,11 @@ func (c *Context) Err() error {
 // context once there is one: a child context finds its cancelling parent that
 // way, and costs no goroutine.
 func (c *Context) Value(key any) any {
-	if _, ok := key.(ergon.ExecutionKey); ok && c.exec != nil {
-		return c.exec
+	if _, ok := key.(ergon.ExecutionKey); ok && c.facts != nil {
+		return c.facts.Execution()
 	}
-	c.mu.Lock()
-	real := c.real
-	c.mu.Unlock()
-	if real != nil {
-		return real.Value(key)
+	if m := c.made.Load(); m != nil {
+		return m.Value(key)
 	}
 	return c.parent.Value(key)
 }
@@ -96,17 +100,18 @@ func (c *Context) Value(key any) any {
 func (c *Context) Cancel(cause error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.real == nil {
+	m := c.made.Load()
+	if m == nil {
 		// Nobody waits on it, but somebody may still hold it: it must read as
 		// ended. A cancelled context without a timer does.
 		ctx, cancel := context.WithCancelCause(c.parent)
 		cancel(cause)
-		c.real, c.cancel = ctx, cancel
+		c.made.Store(&made{Context: ctx, cancel: cancel})
 		return
 	}
-	c.cancel(cause)
-	if c.stop != nil {
-		c.stop()
+	m.cancel(cause)
+	if m.stop != nil {
+		m.stop()
 	}
 }
 
@@ -114,10 +119,7 @@ func (c *Context) Cancel(cause error) {
 // timer that was made and makes nothing otherwise. Code that kept the context
 // beyond its attempt sees it end at the deadline or with the parent.
 func (c *Context) Finish() {
-	c.mu.Lock()
-	real := c.real
-	c.mu.Unlock()
-	if real != nil {
+	if c.made.Load() != nil {
 		c.Cancel(context.Canceled)
 	}
 }
@@ -130,12 +132,14 @@ func (c *Context) Expired(now time.Time) bool {
 func (c *Context) get() context.Context {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.real == nil {
-		ctx, cancel := context.WithCancelCause(c.parent)
+	m := c.made.Load()
+	if m == nil {
+		m = &made{}
+		m.Context, m.cancel = context.WithCancelCause(c.parent)
 		if !c.deadline.IsZero() && !c.inherited {
-			ctx, c.stop = context.WithDeadlineCause(ctx, c.deadline, c.expired)
+			m.Context, m.stop = context.WithDeadlineCause(m.Context, c.deadline, c.expired)
 		}
-		c.real, c.cancel = ctx, cancel
+		c.made.Store(m)
 	}
-	return c.real
+	return m
 }

@@ -86,7 +86,7 @@ func TestEarlierDeadlineOfParentRules(t *testing.T) {
 
 func TestExecutionIsTheAttempts(t *testing.T) {
 	outer := ergon.WithExecution(t.Context(), &ergon.Execution{TransactionID: "outer"})
-	c := attempt.New(outer, time.Time{}, nil, &ergon.Execution{TransactionID: "inner"})
+	c := attempt.New(outer, time.Time{}, nil, facts{&ergon.Execution{TransactionID: "inner"}})
 	require.Equal(t, "inner", ergon.ExecutionOf(c).TransactionID)
 	child := context.WithValue(c, ctxKey{}, "v")
 	require.Equal(t, "inner", ergon.ExecutionOf(child).TransactionID)
@@ -112,7 +112,7 @@ func TestFinishEndsWhatWasHandedOut(t *testing.T) {
 // A context may be asked by many and cancelled by others at once.
 func TestContextConcurrentSafe(t *testing.T) {
 	for range 50 {
-		c := attempt.New(t.Context(), time.Now().Add(time.Minute), errors.New("own"), &ergon.Execution{TransactionID: "a"})
+		c := attempt.New(t.Context(), time.Now().Add(time.Minute), errors.New("own"), facts{&ergon.Execution{TransactionID: "a"}})
 		var wg sync.WaitGroup
 		for i := range 6 {
 			wg.Go(func() {
@@ -145,7 +145,7 @@ func BenchmarkContext(b *testing.B) {
 	b.Run("lazy", func(b *testing.B) {
 		b.ReportAllocs()
 		for b.Loop() {
-			c := attempt.New(parent, time.Now().Add(time.Minute), errLate, exec)
+			c := attempt.New(parent, time.Now().Add(time.Minute), errLate, facts{exec})
 			_ = ergon.ExecutionOf(c)
 			c.Finish()
 		}
@@ -159,3 +159,7 @@ func BenchmarkContext(b *testing.B) {
 		}
 	})
 }
+
+type facts struct{ exec *ergon.Execution }
+
+func (f facts) Execution() *ergon.Execution { return f.exec }

@@ -25,7 +25,9 @@ func Output(source, id, task, route, k string) string {
 		b = append(b, part...)
 	}
 	sum := sha256.Sum256(b)
-	return hex.EncodeToString(sum[:16])
+	var s [32]byte
+	hex.Encode(s[:], sum[:16])
+	return string(s[:])
 }
 
 // SingleK is the k of a task's only output.

@@ -272,12 +272,20 @@ func (r *Runner) engine(ctx context.Context, t bound) (*engine.Engine, error) {
 	}
 	e, err := engine.New(engine.Config{
 		Task: t.task, Source: source, Sinks: sinks, Policy: t.policy, Producer: t.prod,
-		App: r.opts.Config.App, Connector: "jetstream", Observe: observers(engine.LogEvents(r.log), r.opts.Observe),
+		App: r.opts.Config.App, Connector: "jetstream", Observe: observers(engine.LogEvents(r.log), r.opts.Observe), Routine: r.routine(),
 	})
 	if err != nil {
 		return nil, errors.Join(err, source.Close(ctx))
 	}
 	return e, nil
+}
+
+// routine says when events of transactions that do well are wanted; nil is always.
+func (r *Runner) routine() func() bool {
+	if r.opts.Observe != nil {
+		return nil
+	}
+	return engine.LogsRoutine(r.log)
 }
 
 func observers(a, b func(engine.Event)) func(engine.Event) {

@@ -22,6 +22,28 @@ type attempted struct {
 	call codeCall
 }
 
+// used reports whether it is some attempt's already. Code that kept that one's
+// context still reads it, so it is nobody else's.
+func (a *attempted) used() bool { return a.exec.Task != "" }
+
+func (a *attempted) init(f *flight, parent context.Context, deadline time.Time, expired error) {
+	f.tell(&a.exec, f.step, f.n, deadline)
+	a.ctx.Init(parent, deadline, expired, a)
+}
+
+// Execution is what the code reads.
+func (a *attempted) Execution() *ergon.Execution { return &a.exec }
+
+// tell fills in the facts of an attempt. It reads nothing of the flight that
+// changes once it has begun.
+func (f *flight) tell(x *ergon.Execution, step step, n int, deadline time.Time) {
+	e := f.e
+	x.TransactionID, x.Source, x.Task = f.raw.ID(), f.raw.Source(), e.task.name
+	x.Phase, x.Attempt, x.MaxAttempts = step.phase(), n, e.phases[step].MaxAttempts()
+	x.Delivery, x.Connector, x.Deadline, x.At = f.info.Deliveries, e.connector, deadline, f.info.FirstSeen
+	x.Generation = generation
+}
+
 // attempt runs the user code of the flight's step once, under its limits and
 // its deadline. It returns what the code returned, TIMEOUT once a deadline
 // passed while it ran whatever it returned, or SYSTEM with the stack when it
@@ -29,15 +51,16 @@ type attempted struct {
 //
 // It returns errStranded, and has touched nothing since, when the flight was
 // declared stuck while the code ran: somebody else has it by then.
-func (f *flight) attempt(w *worker) error {
+func (f *flight) attempt(w *worker, began time.Time) error {
 	e, p := f.e, f.e.phases[f.step]
 	deadline := f.deadline
 	if f.step == stepException {
 		deadline = time.Time{} // its own budget: what timed out can still be handled
 	}
 	var parent context.Context = e.work
-	if f.base != nil {
-		parent = f.base
+	base := f.base()
+	if base != nil {
+		parent = base
 	}
 	ran, goesOn := resilience.ErrNotRun, false
 	if p.Limited() {
@@ -45,6 +68,7 @@ func (f *flight) attempt(w *worker) error {
 		err := p.Enter(wait)
 		cause := context.Cause(wait)
 		wait.Finish()
+		began = time.Now()
 		if err != nil {
 			return f.timeout(cause, err)
 		}
@@ -54,7 +78,6 @@ func (f *flight) attempt(w *worker) error {
 			}
 		}()
 	}
-	began := time.Now()
 	if err := f.outlived(parent, deadline, began); err != nil {
 		return err
 	}
@@ -64,19 +87,17 @@ func (f *flight) attempt(w *worker) error {
 			deadline, expired = own, errAttemptTimeout
 		}
 	}
-	a := &attempted{}
-	x := &a.exec
-	x.TransactionID, x.Source, x.Task = f.id.id, f.id.source, e.task.name
-	x.Phase, x.Attempt, x.MaxAttempts = f.step.phase(), f.n, p.MaxAttempts()
-	x.Delivery, x.Connector, x.Deadline, x.At = f.info.Deliveries, e.connector, deadline, f.at
-	x.Generation = generation
-	a.ctx.Init(parent, deadline, expired, x)
+	a := &f.first
+	if a.used() {
+		a = &attempted{}
+	}
+	a.init(f, parent, deadline, expired)
 
 	// Read before the call is open to being given up: from then on another
 	// goroutine may advance the flight.
-	step, result, exc := f.step, f.result, f.err
-	a.call.on = w.goroutine
-	a.call.registered = f.base == nil // a retry has registered its own context, which is this one's parent
+	step, result, exc := f.step, f.result, f.failure()
+	a.call.on = w
+	a.call.registered = base == nil // a retry has registered its own context, which is this one's parent
 	if !f.enter(a, deadline) {
 		return ergon.ErrLeaseLost
 	}
@@ -84,6 +105,7 @@ func (f *flight) attempt(w *worker) error {
 	result, err := f.call(&a.ctx, step, result, exc)
 	w.in = nil
 	ended := time.Now()
+	w.took = ended.Sub(began)
 	late := a.ctx.Expired(ended)
 	a.ctx.Finish()
 	if ran = err; late {
@@ -92,13 +114,13 @@ func (f *flight) attempt(w *worker) error {
 	if !f.left(&a.call) {
 		return errStranded
 	}
-	f.result = result
+	f.result, f.returned = result, ended
 	if late {
 		err = f.timeout(expired, err)
 	}
 	if f.step == stepProduce && err == nil {
 		goesOn = true
-		f.sending, f.sentAt, f.attemptBy = true, began, deadline // its sends are part of the attempt, and end it
+		f.outbox().attempt(began, deadline) // its sends are part of the attempt, and end it
 		return nil
 	}
 	e.attemptEnded(f, ended.Sub(began), err)

@@ -88,9 +88,10 @@ func (e *Engine) cleared(f *flight) bool {
 
 // refuse sets a transaction aside, unrun.
 func (f *flight) refuse(phase ergon.Phase, attempts int, err error) {
-	f.err, f.attempts, f.failedAt = f.fail(phase, attempts, err), attempts, time.Now().UTC()
+	t := f.inTrouble()
+	t.err, t.failedAt = f.fail(phase, attempts, err), time.Now().UTC()
 	if !f.raw.Valid() {
-		f.err.TransactionID = ""
+		t.err.TransactionID = ""
 	}
 	f.settle(f.dead(), Dead)
 }
@@ -112,7 +113,7 @@ func (f *flight) recordStart() {
 	}
 	ctx, cancel := context.WithTimeout(e.settling, recordTime)
 	defer cancel()
-	f.recorder = r
+	f.inTrouble().recorder = r
 	err := func() (err error) {
 		defer ergon.Recover(&err)
 		return r.RecordStart(ctx)
@@ -124,8 +125,8 @@ func (f *flight) recordStart() {
 
 // forgetStart takes the record back, and lets the next suspect run.
 func (f *flight) forgetStart() {
-	if f.recorder != nil {
-		f.recorder.ForgetStart()
+	if t := f.trouble; t != nil && t.recorder != nil {
+		t.recorder.ForgetStart()
 	}
 	if f.info.Crashes == 0 {
 		return

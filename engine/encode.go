@@ -72,38 +72,32 @@ func contentTypeName(contentType string) string {
 	return contentType
 }
 
-// encoder returns what makes outputs of a task's result. Encoding happens once,
-// so every attempt of produce sends the same bytes.
-func encoder(codec ergon.Codec, many, silent bool) func(any) ([]output, error) {
+// encode makes outputs of the task's result, appended to buf. It happens once, so
+// every attempt of produce sends the same bytes.
+func (t *Task) encode(result any, buf []output) ([]output, error) {
 	switch {
-	case silent:
-		return func(any) ([]output, error) { return nil, nil }
-	case many:
-		return func(result any) ([]output, error) {
-			all, _ := result.(ergon.Outputs)
-			outs := make([]output, 0, len(all))
-			for i, o := range all {
-				out, err := encode(codec, o.Payload)
-				if err != nil {
-					return nil, fmt.Errorf("encode output %d for route %q: %w", i+1, o.Route, err)
-				}
-				out.route, out.key, out.metadata = o.Route, o.Key, o.Metadata
-				outs = append(outs, out)
+	case t.silent:
+		return nil, nil
+	case t.many:
+		all, _ := result.(ergon.Outputs)
+		for i, o := range all {
+			out, err := encode(t.codec, o.Payload)
+			if err != nil {
+				return nil, fmt.Errorf("encode output %d for route %q: %w", i+1, o.Route, err)
 			}
-			return outs, nil
+			out.route, out.key, out.metadata = o.Route, o.Key, o.Metadata
+			buf = append(buf, out)
 		}
+		return buf, nil
+	case isNil(result):
+		return nil, nil
 	}
-	return func(result any) ([]output, error) {
-		if isNil(result) {
-			return nil, nil
-		}
-		out, err := encode(codec, result)
-		if err != nil {
-			return nil, fmt.Errorf("encode output: %w", err)
-		}
-		out.single = true
-		return []output{out}, nil
+	out, err := encode(t.codec, result)
+	if err != nil {
+		return nil, fmt.Errorf("encode output: %w", err)
 	}
+	out.single = true
+	return append(buf, out), nil
 }
 
 // encode copies a []byte: the task may keep its slice and change it while the

@@ -43,6 +43,12 @@ type Config struct {
 	// Observe, if set, is called with every event, synchronously and from many
 	// goroutines at once. It must return quickly and must not call the engine.
 	Observe func(Event)
+	// Routine, if set, is asked before an event of a transaction that does well is
+	// made for Observe: false spares it. Those events are Fetched, Started, and
+	// AttemptEnded and Finished without an error; five a transaction, which cost more
+	// than all else that is done for one, and mostly nobody wants to hear of them. It
+	// is called from many goroutines at once. Default: Observe hears of everything.
+	Routine func() bool
 }
 
 // Engine runs one task on one source. Make it with New, use Run once.
@@ -50,25 +56,31 @@ type Engine struct {
 	task      Task
 	source    string // of outputs
 	in        ergon.Source
-	routes    map[string]route
+	routes    map[string]*route
 	only      *route // the only one, for a task that returns one value
 	policy    policy.Consumer
 	connector string
 	observe   func(Event)
+	routine   func() bool
 
 	phases      [stepException + 1]*resilience.Phase
 	fetchPhase  *resilience.Phase
 	settleRetry policy.Retry
 
-	guard    guard
-	suspects suspects
-	health   health
-	runq     runq
-	stats    stats
-	goes     sync.WaitGroup // retries, of attempts and of settlements
-	pool     sync.WaitGroup // workers
-	held     atomic.Int64   // flights in the guard
-	wake     chan struct{}  // something changed that the loop may wait for
+	guard      guard
+	suspects   suspects
+	health     health
+	runq       runq // of attempts, for workers
+	sendq      runq // of what comes after long ones, for senders
+	stats      stats
+	goes       sync.WaitGroup   // retries, of attempts and of settlements
+	pool       sync.WaitGroup   // workers
+	held       atomic.Int64     // flights in the guard
+	wake       chan struct{}    // something changed that the loop may wait for
+	ahead      ergon.Prefetcher // the source, if it is one
+	askedAhead int
+	hungry     atomic.Bool  // the loop waits for room
+	lowLoad    atomic.Int64 // of the run queue, at which there is some
 	// A lease came that is shorter than those before.
 	shorter chan struct{}
 
@@ -100,14 +112,14 @@ func New(c Config) (*Engine, error) {
 	}
 	e := &Engine{
 		task: c.Task, source: "/ergon/" + cmpOr(c.App, "app") + "/" + c.Task.name,
-		in: c.Source, policy: c.Policy, connector: c.Connector, observe: c.Observe,
-		routes: make(map[string]route, len(c.Sinks)),
+		in: c.Source, policy: c.Policy, connector: c.Connector, observe: c.Observe, routine: c.Routine,
+		ahead:  prefetcher(c.Source),
+		routes: make(map[string]*route, len(c.Sinks)),
 		wake:   make(chan struct{}, 1), shorter: make(chan struct{}, 1), abort: make(chan struct{}),
 	}
 	for name, sink := range c.Sinks {
-		r := route{name, sink}
-		e.routes[name] = r
-		e.only = &r
+		e.only = &route{name, sink}
+		e.routes[name] = e.only
 	}
 	if len(c.Sinks) != 1 {
 		e.only = nil
@@ -129,7 +141,12 @@ func New(c Config) (*Engine, error) {
 	e.guard.m = make(map[txKey]*flight)
 	e.runq.most, e.runq.slots = p.Loop.Concurrency, p.Loop.Concurrency
 	e.runq.start = func() { e.pool.Go(func() { e.worker(true) }) }
-	e.runq.freed = e.signal
+	e.runq.freed = e.slotFreed
+	e.runq.crew.begin(time.Second)
+	e.sendq.most, e.sendq.slots = p.Loop.Concurrency, p.Loop.Concurrency
+	e.sendq.start = func() { e.pool.Go(e.sender) }
+	e.sendq.freed = func(int) {}
+	e.sendq.crew.begin(0)
 	return e, nil
 }
 
@@ -212,6 +229,20 @@ func (e *Engine) signal() {
 	}
 }
 
+// sender goes on with flights whose attempt took long, so that its slot is not held
+// while its outputs are encoded and sent: where tasks wait for something, the next
+// one's waiting begins earlier by that. It is a worker without user code.
+func (e *Engine) sender() {
+	w := &worker{parked: make(chan struct{}, 1), lastInLine: true}
+	for fresh := true; ; fresh = false {
+		f := e.sendq.next(w, fresh)
+		if f == nil {
+			return
+		}
+		f.attemptDone(nil)
+	}
+}
+
 // worker runs attempts until the queue is closed. fresh is false for one that
 // takes the place of another.
 func (e *Engine) worker(fresh bool) {
@@ -230,7 +261,7 @@ func (e *Engine) worker(fresh bool) {
 		}
 	}()
 	for ; ; fresh = false {
-		if f = e.runq.next(w.parked, fresh); f == nil {
+		if f = e.runq.next(w, fresh); f == nil {
 			return
 		}
 		f.advance(w)

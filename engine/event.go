@@ -175,17 +175,23 @@ func (e *Engine) emit(ev Event) {
 	}
 }
 
+// tells reports whether an event is to be made; routine says that it is of a
+// transaction that does well.
+func (e *Engine) tells(routine bool) bool {
+	return e.observe != nil && (!routine || e.routine == nil || e.routine())
+}
+
 // begun counts a transaction whose first attempt begins.
 func (e *Engine) begun(f *flight) {
 	e.stats.started.Add(1)
-	if e.observe != nil {
+	if e.tells(true) {
 		e.observe(Started{Task: e.task.name, Transaction: f.raw, Info: f.info})
 	}
 }
 
 func (e *Engine) attemptEnded(f *flight, took time.Duration, err error) {
 	e.stats.phase[f.step].Record(took)
-	if e.observe != nil {
+	if e.tells(err == nil) {
 		e.observe(AttemptEnded{
 			Task: e.task.name, Transaction: f.raw, Phase: f.step.phase(), Attempt: f.n,
 			MaxAttempts: e.phases[f.step].MaxAttempts(), Duration: took, Err: err,
@@ -203,20 +209,31 @@ func (e *Engine) retryScheduled(f *flight, failed int, err error, delay time.Dur
 	}
 }
 
+// lasted is how long the flight took. An acknowledgement that nothing is waited for
+// was handed over when the last step ended, and the clock need not be read again.
+func (f *flight) lasted(outcome Outcome) time.Duration {
+	if outcome == Succeeded && !f.e.policy.Transaction.ConfirmAck {
+		return f.returned.Sub(f.began)
+	}
+	return time.Since(f.began)
+}
+
 func (e *Engine) finished(f *flight, outcome Outcome) {
 	e.stats.outcome(outcome)
 	var took time.Duration
 	if !f.began.IsZero() {
-		took = time.Since(f.began)
+		took = f.lasted(outcome)
 		e.stats.duration.Record(took)
 	} else {
 		e.admitted.Add(-1) // it never ran: it does not count against the limit
 	}
-	e.stats.outputs.Add(int64(f.confirmed))
-	if e.observe != nil {
-		e.observe(Finished{
-			Task: e.task.name, Transaction: f.raw, Outcome: outcome, Err: f.err,
-			HandlerErr: f.handlerErr, Outputs: f.confirmed, Duration: took,
-		})
+	confirmed := f.box().confirmed()
+	e.stats.outputs.Add(int64(confirmed))
+	if e.tells(outcome == Succeeded || outcome == Merged) {
+		ev := Finished{Task: e.task.name, Transaction: f.raw, Outcome: outcome, Outputs: confirmed, Duration: took}
+		if t := f.trouble; t != nil {
+			ev.Err, ev.HandlerErr = t.err, t.handlerErr
+		}
+		e.observe(ev)
 	}
 }

@@ -16,7 +16,7 @@ import (
 )
 
 // step is the part of its life that a flight is in or waits for.
-type step int
+type step uint8
 
 const (
 	stepStart step = iota // not begun
@@ -59,67 +59,79 @@ var (
 // delivery.
 type flight struct {
 	e    *Engine
-	id   txKey
 	raw  ergon.Raw
-	info ergon.DeliveryInfo // of the first delivery: the identity of the stored message does not change
+	info ergon.DeliveryInfo // of the first delivery; FirstSeen is the transaction's Now
 	next *flight            // in the run queue
 
-	waiters []*flight // for the same ID; under the guard's lock
+	out atomic.Pointer[outbox] // nil until there is something to send
 
 	mu       sync.Mutex
-	delivery ergon.Delivery // the newest
-	extendAt time.Time      // zero: no lease to keep
-	lost     bool           // its lease is gone
-	taken    bool           // its settlement was handed to the source
-	try      *settleTry     // the settlement that is not answered yet
-	overdue  bool           // its answer is, since the lease seems to be gone
-	cancel   func(error)    // ends what runs or waits now
-	sends    []send         // of the running attempt of produce
-	sendBy   time.Time      // when those are given up, zero for never
-	calling  *codeCall      // user code that has the flight
-	stuck    int            // calls that were given up and have not returned
-	over     bool           // the flight has ended
+	lost     atomic.Bool      // its lease is gone; set under mu
+	stuck    int32            // calls that were given up and have not returned
+	taken    bool             // its settlement was handed to the source
+	overdue  bool             // its settlement's answer is, since the lease seems to be gone
+	over     bool             // the flight has ended
+	step     step             // its goroutine's, as all that follows mu's part
+	delivery ergon.Delivery   // the newest
+	extendAt time.Time        // zero: no lease to keep
+	try      *settleTry       // the settlement that is not answered yet
+	running  *attempt.Context // of what runs or waits now
+	calling  *codeCall        // user code that has the flight
 
-	step     step
-	n        int              // number of the step's attempt, 1 for the first
-	reply    chan error       // takes the attempt's result when a retry waits for it
-	base     *attempt.Context // of the retry, the attempts' parent; nil for the first attempt
-	began    time.Time        // when the first attempt began
-	at       time.Time        // the transaction's Now
-	deadline time.Time        // of the transaction, zero for none
+	n        int // number of the step's attempt, 1 for the first
+	outcome  Outcome
+	began    time.Time // when the first attempt began
+	deadline time.Time // of the transaction, zero for none
+	returned time.Time // when the latest attempt ended
+	result   any
+	trouble  *trouble // nil for one that does well
+	firstTry settleTry
+	first    attempted
+}
 
-	result     any
-	outs       []ergon.Raw
-	sinks      []ergon.Sink // one for each of outs
-	missing    atomic.Int32 // sends of this attempt without an answer
-	sendCtx    *attempt.Context
-	sentAt     time.Time // when this attempt of produce began
-	sending    bool      // a producer's attempt goes on in its sends
-	attemptBy  time.Time // the end of that attempt, zero for none
-	sent       bool      // something was handed to a sink
-	confirmed  int
-	attempts   int // of the phase that decided the outcome
-	err        *ergon.Error
+// trouble is what a flight needs when something went wrong: most have none.
+type trouble struct {
+	reply      chan error       // takes the attempt's result when a retry waits for it
+	base       *attempt.Context // of the retry, the attempts' parent; nil for the first attempt
+	err        *ergon.Error     // why it failed for good
 	handlerErr error
 	failedAt   time.Time
-	settlement ergon.Settlement
-	outcome    Outcome
-	retries    int // of the settlement
+	settlement ergon.Settlement // its kind is 0 until it is to be one that is no Ack
+	retries    int              // of the settlement
 	recorder   ergon.StartRecorder
-	firstTry   settleTry
+}
+
+// inTrouble returns the flight's trouble, which its goroutine alone touches.
+func (f *flight) inTrouble() *trouble {
+	if f.trouble == nil {
+		f.trouble = &trouble{}
+	}
+	return f.trouble
+}
+
+// base is the context of the retry that the attempt is part of, nil for none.
+func (f *flight) base() *attempt.Context {
+	if f.trouble == nil {
+		return nil
+	}
+	return f.trouble.base
 }
 
 // newFlight wraps a delivery.
 func newFlight(e *Engine, d ergon.Delivery, now time.Time) *flight {
 	f := &flight{e: e, delivery: d, raw: d.Transaction(), info: d.Info(), n: 1}
-	f.id = keyOf(f.raw)
-	if !f.raw.Valid() {
-		f.id.id = fmt.Sprintf("without ID %p", f) // it is refused; until then it is told apart
-	}
 	if f.info.Lease > 0 {
 		f.extendAt = now.Add(f.info.Lease / 3)
 	}
 	return f
+}
+
+// key tells transactions apart.
+func (f *flight) key() txKey {
+	if !f.raw.Valid() { // it is refused; until then no other is taken for it
+		return txKey{id: fmt.Sprintf("without ID %p", f)}
+	}
+	return txKey{f.raw.Source(), f.raw.ID()}
 }
 
 // replaceDelivery makes the newer delivery of the same stored message the one
@@ -128,7 +140,7 @@ func newFlight(e *Engine, d ergon.Delivery, now time.Time) *flight {
 func (f *flight) replaceDelivery(newer *flight) bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if f.taken || f.lost {
+	if f.taken || f.lost.Load() {
 		return false
 	}
 	f.delivery, f.extendAt = newer.delivery, newer.extendAt
@@ -136,11 +148,10 @@ func (f *flight) replaceDelivery(newer *flight) bool {
 }
 
 // begin is the moment at which the transaction starts to run.
-func (f *flight) begin() {
-	f.began = time.Now()
-	f.at = f.info.FirstSeen
-	if f.at.IsZero() {
-		f.at = f.began.UTC()
+func (f *flight) begin(now time.Time) {
+	f.began = now
+	if f.info.FirstSeen.IsZero() {
+		f.info.FirstSeen = f.began.UTC()
 	}
 	if d := f.e.policy.Transaction.Timeout.D(); d > 0 {
 		f.deadline = f.began.Add(d)
@@ -166,14 +177,19 @@ func (f *flight) advance(w *worker) {
 			return
 		}
 		f.recordStart()
-		f.begin()
+	}
+	now := time.Now()
+	if f.step == stepStart {
+		f.begin(now)
 		f.e.begun(f)
 	}
-	switch err := f.attempt(w); {
+	switch err := f.attempt(w, now); {
 	case err == errStranded:
 		// The flight is somebody else's.
 	case err == nil && f.step == stepProduce:
 		f.produced()
+	case err == nil && f.step == stepProcess && w.took > shortAttempt && !f.e.task.silent:
+		f.e.sendq.push(f)
 	default:
 		f.attemptDone(err)
 	}
@@ -183,8 +199,9 @@ func (f *flight) advance(w *worker) {
 // first attempt nobody does: the flight goes on right here, and a retry begins
 // only if it failed.
 func (f *flight) attemptDone(err error) {
-	if reply := f.reply; reply != nil {
-		f.reply = nil
+	if t := f.trouble; t != nil && t.reply != nil {
+		reply := t.reply
+		t.reply = nil
 		reply <- err
 		return
 	}
@@ -205,7 +222,7 @@ func (f *flight) retry(err error) {
 	if f.step == stepProduce && !e.task.producer {
 		parent = e.publishing
 	}
-	if f.step == stepException || f.sent && f.step == stepProduce {
+	if f.step == stepException || f.step == stepProduce && f.box().sent() {
 		deadline = time.Time{}
 	}
 	ctx := attempt.New(parent, deadline, errTransactionTimeout, nil)
@@ -213,14 +230,15 @@ func (f *flight) retry(err error) {
 		f.ended(endLost, 0, err)
 		return
 	}
-	f.base = ctx
+	t := f.inTrouble()
+	t.base = ctx
 	out := p.Retry(ctx, &resilience.Run{
 		First:  f.n,
 		Random: f.random().Float64,
 		Attempt: func(_ context.Context, n int) error {
 			f.n = n
 			reply := make(chan error, 1)
-			f.reply = reply
+			t.reply = reply
 			if f.step == stepProduce && !e.task.producer {
 				f.sendAll()
 			} else {
@@ -237,7 +255,7 @@ func (f *flight) retry(err error) {
 	f.unregister()
 	cause := context.Cause(ctx)
 	ctx.Cancel(context.Canceled)
-	f.base, f.n = nil, out.Attempts
+	t.base, f.n = nil, out.Attempts
 	switch {
 	case out.Err == nil:
 		f.ended(endOK, 0, nil)
@@ -258,7 +276,7 @@ func (f *flight) retry(err error) {
 // random spreads this phase's delays. It is seeded by the transaction: the same
 // failures wait the same times again, and transactions that failed together
 // spread all the same (R108).
-func (f *flight) random() *rand.Rand { return randomOf(f.id.source+"\x00"+f.id.id, f.step) }
+func (f *flight) random() *rand.Rand { return randomOf(f.raw.Source()+"\x00"+f.raw.ID(), f.step) }
 
 func randomOf(what string, s step) *rand.Rand {
 	h := fnv.New64a()
@@ -272,16 +290,16 @@ func randomOf(what string, s step) *rand.Rand {
 func (f *flight) register(ctx *attempt.Context) bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if f.lost {
+	if f.lost.Load() {
 		return false
 	}
-	f.cancel = ctx.Cancel
+	f.running = ctx
 	return true
 }
 
 func (f *flight) unregister() {
 	f.mu.Lock()
-	f.cancel = nil
+	f.running = nil
 	f.mu.Unlock()
 }
 
@@ -289,21 +307,17 @@ func (f *flight) unregister() {
 // transaction now. It returns the settlement that is not answered yet.
 func (f *flight) lose() (unanswered *settleTry) {
 	f.mu.Lock()
-	f.lost = true
+	f.lost.Store(true)
 	f.extendAt = time.Time{}
-	cancel, unanswered := f.cancel, f.try
+	running, unanswered := f.running, f.try
 	f.mu.Unlock()
-	if cancel != nil {
-		cancel(ergon.ErrLeaseLost)
+	if running != nil {
+		running.Cancel(ergon.ErrLeaseLost)
 	}
 	return unanswered
 }
 
-func (f *flight) isLost() bool {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	return f.lost
-}
+func (f *flight) isLost() bool { return f.lost.Load() }
 
 // fail makes the RFCs' TransactionException of whatever went wrong.
 func (f *flight) fail(phase ergon.Phase, n int, err error) *ergon.Error {
@@ -312,7 +326,7 @@ func (f *flight) fail(phase ergon.Phase, n int, err error) *ergon.Error {
 		phase = ergon.PhaseDecode
 	}
 	return &ergon.Error{
-		Category: category, TransactionID: f.id.id, Task: f.e.task.name,
+		Category: category, TransactionID: f.raw.ID(), Task: f.e.task.name,
 		Phase: phase, Attempt: n, Err: cause,
 	}
 }

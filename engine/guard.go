@@ -1,9 +1,8 @@
 package engine
 
 import (
+	"slices"
 	"sync"
-
-	"github.com/ergon-framework/ergon"
 )
 
 // guard keeps two workers from one transaction ID (RFC-000 §6.4). It holds
@@ -14,15 +13,14 @@ import (
 // delivery is dropped. A different message with the same ID waits for the first
 // to end and then runs. Waiting costs a place in the window, not a slot.
 type guard struct {
-	mu sync.Mutex
-	m  map[txKey]*flight
+	mu      sync.Mutex
+	m       map[txKey]*flight
+	waiting map[txKey][]*flight // behind those; hardly ever any
 }
 
 // txKey is what makes a transaction this one: an ID is unique within its
 // source.
 type txKey struct{ source, id string }
-
-func keyOf(tx ergon.Raw) txKey { return txKey{tx.Source(), tx.ID()} }
 
 // admitted is what became of a delivery at the guard.
 type admitted int
@@ -39,12 +37,13 @@ const (
 func (g *guard) admit(f *flight, surplus bool) admitted {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	head, taken := g.m[f.id]
+	key := f.key()
+	head, taken := g.m[key]
 	if stored := f.info.Stored; taken && stored != "" {
 		if head.info.Stored == stored && head.replaceDelivery(f) {
 			return admittedMerged
 		}
-		for _, w := range head.waiters {
+		for _, w := range g.waiting[key] {
 			if w.info.Stored == stored && w.replaceDelivery(f) {
 				return admittedMerged
 			}
@@ -54,10 +53,13 @@ func (g *guard) admit(f *flight, surplus bool) admitted {
 	case surplus:
 		return admittedSurplus
 	case !taken:
-		g.m[f.id] = f
+		g.m[key] = f
 		return admittedRun
 	}
-	head.waiters = append(head.waiters, f)
+	if g.waiting == nil {
+		g.waiting = make(map[txKey][]*flight)
+	}
+	g.waiting[key] = append(g.waiting[key], f)
 	return admittedWait
 }
 
@@ -65,27 +67,31 @@ func (g *guard) admit(f *flight, surplus bool) admitted {
 func (g *guard) leave(f *flight) (next *flight) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	head := g.m[f.id]
-	if head == nil {
+	key := f.key()
+	head, behind := g.m[key], g.waiting[key]
+	switch {
+	case head == nil:
+		return nil
+	case head != f: // it gave up waiting
+		g.wait(key, slices.DeleteFunc(behind, func(w *flight) bool { return w == f }))
+		return nil
+	case len(behind) == 0:
+		delete(g.m, key)
 		return nil
 	}
-	if head != f {
-		for i, w := range head.waiters { // it gave up waiting
-			if w == f {
-				head.waiters = append(head.waiters[:i], head.waiters[i+1:]...)
-				break
-			}
-		}
-		return nil
-	}
-	if len(f.waiters) == 0 {
-		delete(g.m, f.id)
-		return nil
-	}
-	next = f.waiters[0]
-	next.waiters, f.waiters = f.waiters[1:], nil
-	g.m[f.id] = next
+	next = behind[0]
+	g.m[key] = next
+	g.wait(key, behind[1:])
 	return next
+}
+
+// wait sets who waits for a key.
+func (g *guard) wait(key txKey, behind []*flight) {
+	if len(behind) == 0 {
+		delete(g.waiting, key)
+		return
+	}
+	g.waiting[key] = behind
 }
 
 // takeWaiting removes every flight that waits for another.
@@ -93,10 +99,10 @@ func (g *guard) takeWaiting() []*flight {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	var taken []*flight
-	for _, head := range g.m {
-		taken = append(taken, head.waiters...)
-		head.waiters = nil
+	for _, behind := range g.waiting {
+		taken = append(taken, behind...)
 	}
+	clear(g.waiting)
 	return taken
 }
 
@@ -106,7 +112,9 @@ func (g *guard) all(to []*flight) []*flight {
 	defer g.mu.Unlock()
 	for _, head := range g.m {
 		to = append(to, head)
-		to = append(to, head.waiters...)
+	}
+	for _, behind := range g.waiting {
+		to = append(to, behind...)
 	}
 	return to
 }

@@ -11,7 +11,8 @@ import (
 // LogEvents returns an observer that writes events as log lines: DEBUG for each
 // attempt and each transaction that did well, WARN for a failure that is tried
 // again, with the next delay, ERROR for one that is final. No line carries a
-// payload. A logger whose level is off costs a few nanoseconds per event.
+// payload. With LogsRoutine a logger without DEBUG costs a transaction that does
+// well a few nanoseconds.
 func LogEvents(log *slog.Logger) func(Event) {
 	ctx := context.Background() // events belong to no call of the observer's
 	return func(ev Event) {
@@ -21,6 +22,12 @@ func LogEvents(log *slog.Logger) func(Event) {
 		}
 		log.LogAttrs(ctx, level, msg, attributes(ev)...)
 	}
+}
+
+// LogsRoutine is the Routine of an engine whose only observer is LogEvents.
+func LogsRoutine(log *slog.Logger) func() bool {
+	ctx := context.Background()
+	return func() bool { return log.Enabled(ctx, slog.LevelDebug) }
 }
 
 func describe(ev Event) (slog.Level, string) {

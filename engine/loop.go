@@ -18,6 +18,13 @@ func (e *Engine) take(ctx context.Context) error {
 	empties := 0
 	for {
 		room, few, done := e.room()
+		if room == 0 && !done {
+			e.hungry.Store(true) // before the last look: what becomes free after it is heard of
+			if room, few, done = e.room(); room == 0 && !done {
+				e.wait(ctx, e.wake, 0)
+			}
+			e.hungry.Store(false)
+		}
 		if few {
 			e.wait(ctx, nil, refillWait)
 			room, _, done = e.room()
@@ -26,13 +33,13 @@ func (e *Engine) take(ctx context.Context) error {
 		case ctx.Err() != nil || done:
 			return nil
 		case room == 0:
-			e.wait(ctx, e.wake, 0)
 			continue
 		}
 		if d := e.open(); d > 0 {
 			e.wait(ctx, nil, d) // what is fetched now would only wait for the breaker
 			continue
 		}
+		e.askAhead()
 		before := e.held.Load()
 		deliveries, err := e.fetch(ctx, room)
 		switch {
@@ -71,6 +78,46 @@ func (e *Engine) open() time.Duration {
 // refillWait is how long a slot may stay idle for a fetch that brings more.
 const refillWait = time.Millisecond
 
+// prefetchFor is how long what is fetched ahead may take to be begun, by how fast
+// the latest went.
+const prefetchFor = 25 * time.Millisecond
+
+// soon is how many are begun within prefetchFor, at most as many as the window has
+// room for. A setting of prefetch rules it out: 0.
+func (e *Engine) soon() int {
+	loop := e.policy.Loop
+	if loop.Prefetch > 0 || loop.Mode == policy.ModeBatch {
+		return 0
+	}
+	mean := max(e.runq.mean(), time.Microsecond)
+	return int(min(int64(prefetchFor)*int64(loop.Concurrency)/int64(mean), int64(loop.Window)))
+}
+
+// prefetch is how many may be held unstarted now. Without a setting it is as many
+// as run at once, and more of a kind that is soon begun: with few slots a fetch
+// would otherwise bring a handful, and cost more than their work.
+func (e *Engine) prefetch() int {
+	return max(e.policy.Loop.EffectivePrefetch(), min(e.soon(), e.policy.Fetch.Batch.Size))
+}
+
+// askAhead allows the source to ask for what is soon begun. A fetch brings a batch
+// at most; with nothing asked for beyond it the server would stand still until
+// that is worked off.
+func (e *Engine) askAhead() {
+	if e.ahead == nil || e.policy.Loop.Limit > 0 {
+		return
+	}
+	if n := max(e.soon()-e.prefetch(), 0); n != e.askedAhead {
+		e.askedAhead = n
+		e.ahead.Prefetch(n)
+	}
+}
+
+func prefetcher(s ergon.Source) ergon.Prefetcher {
+	p, _ := s.(ergon.Prefetcher)
+	return p
+}
+
 // room is how many deliveries to ask for now; done says that the limit leaves
 // none, for good. Refilling waits until half of the prefetch is used up: what is
 // prefetched keeps the slots busy meanwhile, and fetching one at a time would
@@ -79,10 +126,10 @@ const refillWait = time.Millisecond
 // transactions that wait out a long backoff.
 func (e *Engine) room() (room int, few, done bool) {
 	loop := e.policy.Loop
-	held := int(e.held.Load())
-	queued, running := e.runq.load()
-	room = min(e.policy.Fetch.Batch.Size, loop.Concurrency+loop.EffectivePrefetch()-queued-running, loop.Window-held)
-	need := min(max(1, loop.EffectivePrefetch()/2), e.policy.Fetch.Batch.Size)
+	held, load, prefetch := int(e.held.Load()), int(e.runq.load.Load()), e.prefetch()
+	room = min(e.policy.Fetch.Batch.Size, loop.Concurrency+prefetch-load, loop.Window-held)
+	need := min(max(1, prefetch/2), e.policy.Fetch.Batch.Size)
+	e.lowLoad.Store(int64(loop.Concurrency + prefetch - need))
 	if loop.Mode == policy.ModeBatch {
 		need = 1
 		if held > 0 {
@@ -102,10 +149,25 @@ func (e *Engine) room() (room int, few, done bool) {
 	switch {
 	case room >= need:
 		return room, false, false
-	case room > 0 && queued+running < loop.Concurrency:
+	case room > 0 && load < loop.Concurrency:
 		return room, true, false
 	}
 	return 0, false, false
+}
+
+// slotFreed tells the loop, if there is anything in it for it: it is woken once
+// for a batch of places and not for each.
+func (e *Engine) slotFreed(load int) {
+	if e.hungry.Load() && int64(load) <= e.lowLoad.Load() && e.held.Load() < int64(e.policy.Loop.Window) {
+		e.signal()
+	}
+}
+
+// placeFreed tells the loop, or the stop, that held is one less.
+func (e *Engine) placeFreed(held int64) {
+	if held == 0 || e.hungry.Load() && e.runq.load.Load() <= e.lowLoad.Load() {
+		e.signal()
+	}
 }
 
 // wait returns when c receives, after d (0 is never) or when ctx ends.
@@ -191,7 +253,7 @@ func (e *Engine) admit(deliveries []ergon.Delivery, room int) {
 	now := time.Now()
 	e.stats.fetches.Add(1)
 	e.stats.fetched.Add(int64(len(deliveries)))
-	if e.observe != nil {
+	if e.tells(true) {
 		e.observe(Fetched{Task: e.task.name, Count: len(deliveries)})
 	}
 	run := make([]*flight, 0, len(deliveries))
@@ -225,7 +287,7 @@ func (e *Engine) waited(next, before *flight, outcome Outcome) {
 	case next.isLost():
 		next.finish(Lost)
 	case same && (outcome == Succeeded || outcome == Dead || outcome == Deferred):
-		next.settle(ergon.Settlement{Kind: ergon.Ack, Confirm: e.policy.Transaction.ConfirmAck}, Merged)
+		next.acknowledge(Merged)
 	case e.stopping.Load():
 		next.release()
 	case e.cleared(next):

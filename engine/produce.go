@@ -23,7 +23,7 @@ var errNoAnswer = errors.New("the sink did not answer within the attempt's time:
 // send is one output's way to its sink in one attempt.
 type send struct {
 	f     *flight
-	i     int         // which of f.outs
+	i     int         // which of its outputs
 	ended atomic.Bool // the first answer counts, later ones change nothing
 	err   error
 }
@@ -31,7 +31,7 @@ type send struct {
 func (s *send) done(err error) {
 	if s.ended.CompareAndSwap(false, true) {
 		s.err = err
-		if s.f.missing.Add(-1) == 0 {
+		if s.f.box().missing.Add(-1) == 0 {
 			s.f.answered()
 		}
 	}
@@ -46,7 +46,7 @@ func (f *flight) produce() {
 		f.ended(endFailed, 0, &ergon.Error{Category: ergon.CategoryBusiness, Err: err})
 		return
 	}
-	if len(f.outs) == 0 {
+	if len(f.box().outputs()) == 0 {
 		f.ended(endOK, 0, nil)
 		return
 	}
@@ -56,11 +56,12 @@ func (f *flight) produce() {
 // produced goes on with a producer's attempt whose code has returned: its sends
 // are the rest of it. What an earlier attempt returned is void.
 func (f *flight) produced() {
+	b := f.outbox()
 	f.mu.Lock()
-	f.sends, f.confirmed = nil, 0
+	b.sends, b.stored = nil, 0
 	f.mu.Unlock()
 	err := f.address()
-	if err == nil && len(f.outs) > 0 {
+	if err == nil && len(b.outs) > 0 {
 		f.sendAll()
 		return
 	}
@@ -68,35 +69,39 @@ func (f *flight) produced() {
 		err = &ergon.Error{Category: ergon.CategoryBusiness, Err: err}
 	}
 	f.e.phases[stepProduce].Leave(err)
-	f.e.attemptEnded(f, time.Since(f.sentAt), err)
+	f.e.attemptEnded(f, time.Since(b.sentAt), err)
 	f.attemptDone(err)
 }
 
 // address gives each output its identity and its sink.
 func (f *flight) address() error {
 	e := f.e
-	outs, err := e.task.encode(f.result)
+	var one [1]output
+	outs, err := e.task.encode(f.result, one[:0])
 	if err != nil || len(outs) == 0 {
-		f.outs = nil
+		if b := f.box(); b != nil {
+			b.outs = nil
+		}
 		return err
 	}
-	f.outs = make([]ergon.Raw, len(outs))
-	f.sinks = make([]ergon.Sink, len(outs))
+	b := f.outbox()
+	b.make(len(outs))
 	trace := f.raw.Trace()
 	if !identity.ValidTraceParent(trace.Parent) {
-		trace = ergon.Trace{Parent: identity.TraceParent(f.id.source, f.id.id)}
+		trace = ergon.Trace{Parent: identity.TraceParent(f.raw.Source(), f.raw.ID())}
 	}
-	id := f.id.id
+	id := f.raw.ID()
 	if f.info.Epoch != "" {
 		id += "@" + f.info.Epoch
 	}
 	var seen map[string]int
-	for i, o := range outs {
-		r, ok := e.routes[o.route]
-		if !ok && o.route == "" && e.only != nil {
-			r, ok = *e.only, true
+	for i := range outs {
+		o := &outs[i]
+		r := e.only
+		if o.route != "" || r == nil {
+			r = e.routes[o.route]
 		}
-		if !ok {
+		if r == nil {
 			return fmt.Errorf("output %d names route %q, which task %q did not declare: its routes are %q", i+1, o.route, e.task.name, e.task.routes)
 		}
 		k := identity.SingleK
@@ -104,18 +109,18 @@ func (f *flight) address() error {
 			if seen == nil {
 				seen = make(map[string]int, len(outs))
 			}
-			if k, err = outputK(o, r.name, seen); err != nil {
+			if k, err = outputK(*o, r.name, seen); err != nil {
 				return fmt.Errorf("output %d: %w", i+1, err)
 			}
 		}
-		f.sinks[i] = r.sink
-		f.outs[i] = ergon.Make(ergon.Envelope{
-			ID:            identity.Output(f.id.source, id, e.source, r.name, k),
+		b.sinks[i] = r.sink
+		b.outs[i] = ergon.Make(ergon.Envelope{
+			ID:            identity.Output(f.raw.Source(), id, e.source, r.name, k),
 			Source:        e.source,
 			Type:          r.name,
-			CausationID:   f.id.id,
+			CausationID:   f.raw.ID(),
 			CorrelationID: f.raw.CorrelationID(),
-			CreatedAt:     f.at,
+			CreatedAt:     f.info.FirstSeen,
 			ContentType:   o.contentType,
 			Key:           o.key,
 			Metadata:      o.metadata,
@@ -153,57 +158,47 @@ func outputK(o output, route string, seen map[string]int) (string, error) {
 // transaction's timeout nor a stop cancels it, and the phase ends by its own
 // budget.
 func (f *flight) sendAll() {
-	e := f.e
-	if !f.sending {
+	e, b := f.e, f.box()
+	if !b.goesOn {
 		if err := f.enterProduce(); err != nil {
 			f.attemptDone(err)
 			return
 		}
-		f.sentAt = time.Now()
+		b.sentAt = f.sendsAt()
 	}
-	first := f.sends == nil
-	sends := f.sends
-	if first {
-		sends = make([]send, len(f.outs))
-		for i := range sends {
-			sends[i].f, sends[i].i = f, i
-		}
-	} else {
-		open := make([]send, len(f.outs)-f.confirmed)
-		n := 0
-		for i := range sends {
-			if sends[i].err != nil {
-				open[n].f, open[n].i = f, sends[i].i
-				n++
-			}
-		}
-		sends = open
-	}
-	f.sent = true
-	deadline := f.attemptBy
-	if d := e.phases[stepProduce].Timeout(); d > 0 && !f.sending {
-		deadline = f.sentAt.Add(d)
+	sends := b.open(f)
+	b.handed = true
+	deadline := b.attemptBy
+	if d := e.phases[stepProduce].Timeout(); d > 0 && !b.goesOn {
+		deadline = b.sentAt.Add(d)
 	}
 	var by time.Time
 	if !deadline.IsZero() {
 		by = deadline.Add(sendGrace)
 	}
-	exec := &attempted{}
-	x := &exec.exec
-	x.TransactionID, x.Source, x.Task = f.id.id, f.id.source, e.task.name
-	x.Phase, x.Attempt, x.MaxAttempts = ergon.PhaseProduce, f.n, e.phases[stepProduce].MaxAttempts()
-	x.Delivery, x.Connector, x.Deadline, x.At = f.info.Deliveries, e.connector, deadline, f.at
-	ctx := &exec.ctx
-	ctx.Init(e.publishing, deadline, errAttemptTimeout, x)
-	f.sendCtx = ctx
-	f.missing.Store(int32(len(sends)))
+	a := &b.first
+	if a.f != nil {
+		a = &sending{}
+	}
+	a.init(f, deadline)
+	b.ctx = &a.ctx
+	b.missing.Store(int32(len(sends)))
 	f.mu.Lock()
-	f.sends, f.sendBy = sends, by
+	b.sends, b.sendBy = sends, by
 	f.mu.Unlock()
 	for i := range sends {
 		s := &sends[i]
-		sendSafely(f.sinks[s.i], ctx, f.outs[s.i], s.done)
+		sendSafely(b.sinks[s.i], &a.ctx, b.outs[s.i], s.done)
 	}
+}
+
+// sendsAt is when an attempt of produce begins. The first one follows user code
+// at once, so encoding is part of it, and the clock is not read again.
+func (f *flight) sendsAt() time.Time {
+	if f.n == 1 && !f.e.phases[stepProduce].Limited() {
+		return f.returned
+	}
+	return time.Now()
 }
 
 // enterProduce waits for the phase's limits, until the transaction's time is over
@@ -214,7 +209,7 @@ func (f *flight) enterProduce() error {
 	if !p.Limited() {
 		return nil
 	}
-	wait := f.base // of the retry, which has registered it
+	wait := f.base() // of the retry, which has registered it
 	if wait == nil {
 		wait = attempt.New(f.e.publishing, f.deadline, errTransactionTimeout, nil)
 		defer wait.Cancel(context.Canceled)
@@ -236,29 +231,35 @@ func (f *flight) enterProduce() error {
 
 // answered runs once per attempt, when its last answer came.
 func (f *flight) answered() {
+	b := f.box()
 	f.mu.Lock()
-	f.sendBy = time.Time{}
-	sends := f.sends
+	b.sendBy = time.Time{}
+	sends := b.sends
 	f.mu.Unlock()
-	f.sendCtx.Finish()
+	b.ctx.Finish()
 	var err error
 	for i := range sends {
 		switch e := sends[i].err; {
 		case e == nil:
-			f.confirmed++
+			b.stored++
 		case err == nil || ergon.CategoryOf(e) == ergon.CategoryBusiness:
 			err = e // one that will never be taken decides over one that may be
 		}
 	}
 	f.e.phases[stepProduce].Leave(err)
-	f.e.attemptEnded(f, time.Since(f.sentAt), err)
+	f.returned = time.Now()
+	f.e.attemptEnded(f, f.returned.Sub(b.sentAt), err)
 	f.attemptDone(err)
 }
 
 // expire ends the sends that their sink left without an answer.
 func (f *flight) expire(now time.Time) {
+	var by time.Time
+	var sends []send
 	f.mu.Lock()
-	by, sends := f.sendBy, f.sends
+	if b := f.box(); b != nil {
+		by, sends = b.sendBy, b.sends
+	}
 	f.mu.Unlock()
 	if by.IsZero() || now.Before(by) {
 		return

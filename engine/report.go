@@ -39,7 +39,7 @@ type Snapshot struct {
 // Snapshot may be called at any time, from any goroutine.
 func (e *Engine) Snapshot() Snapshot {
 	s := Snapshot{Report: e.report(0, 0), Held: int(e.held.Load())}
-	s.Queued, s.Running = e.runq.load()
+	s.Queued, s.Running = e.runq.loads()
 	s.P50, s.P99 = e.stats.duration.Quantile(0.5), e.stats.duration.Quantile(0.99)
 	s.Lag = e.Lag()
 	if err := e.Health(); err != nil {

@@ -71,6 +71,7 @@ func (e *Engine) Run(ctx context.Context) (Report, error) {
 	stopSweeping()
 	sweeper.Wait()
 	e.runq.close()
+	e.sendq.close()
 	if abandoned == 0 && e.stranded.Load() == 0 {
 		// Every flight ended, so every goroutine is on its way out. One that was
 		// abandoned may never be: it is user code that ignores its context.
@@ -99,7 +100,7 @@ func (e *Engine) stop(taking context.Context) {
 	}
 	e.stopping.Store(true)
 	e.emit(Stopping{Task: e.task.name, Held: int(e.held.Load())})
-	for _, f := range slices.Concat(e.runq.takeUnstarted(), e.guard.takeWaiting(), e.suspects.takeWaiting()) {
+	for _, f := range slices.Concat(e.runq.takeUnstarted(0), e.guard.takeWaiting(), e.suspects.takeWaiting()) {
 		f.release()
 	}
 	grace := e.policy.Shutdown.Grace.D()

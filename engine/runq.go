@@ -1,6 +1,11 @@
 package engine
 
-import "sync"
+import (
+	"runtime"
+	"sync"
+	"sync/atomic"
+	"time"
+)
 
 // runq hands flights to workers, first come first served. It is unbounded and
 // its push never blocks, because it is called from connectors' callbacks; what
@@ -21,11 +26,13 @@ type runq struct {
 	most       int             // how many there may be
 	slots      int             // how many there may be while none is stuck
 	start      func()          // starts one worker
-	freed      func()          // told of each slot that became free; must not block
+	freed      func(load int)  // told of each slot that became free; must not block
 	closed     bool
+	crew       crew
 
 	queued  int // flights in the queue
 	running int // flights with a worker
+	load    atomic.Int64
 }
 
 // push queues a flight.
@@ -58,12 +65,17 @@ func (q *runq) append(f *flight) {
 	}
 	q.tail = f
 	q.queued++
+	q.load.Add(1)
 }
 
 // wake gets one worker going if there is work and none is on its way. The
 // caller holds the lock.
 func (q *runq) wake() {
 	if q.waking || q.head == nil {
+		return
+	}
+	if q.crew.enough(q.running) {
+		q.crew.watch(q.stalled)
 		return
 	}
 	if n := len(q.idle); n > 0 {
@@ -81,15 +93,14 @@ func (q *runq) wake() {
 }
 
 // next returns the next flight, and parks the worker until there is one. It
-// returns nil when the queue is closed. parked is the worker's own channel with
-// room for one; fresh is true at the worker's first call.
-func (q *runq) next(parked chan struct{}, fresh bool) *flight {
+// returns nil when the queue is closed. fresh is true at the worker's first call.
+func (q *runq) next(w *worker, fresh bool) *flight {
 	q.mu.Lock()
 	if fresh {
 		q.waking = false
 	} else {
-		q.running--
-		q.freed()
+		q.crew.returned(w)
+		q.idled()
 		if q.workers > q.most { // its slot was given away while its code was stuck
 			q.workers--
 			q.wake()
@@ -98,14 +109,17 @@ func (q *runq) next(parked chan struct{}, fresh bool) *flight {
 		}
 	}
 	for q.head == nil {
-		if q.closed {
+		if q.closed || q.crew.few() && len(q.idle) >= q.crew.cores {
 			q.workers--
 			q.mu.Unlock()
 			return nil
 		}
-		q.idle = append(q.idle, parked)
+		q.idle = append(q.idle, w.parked)
 		q.mu.Unlock()
-		<-parked
+		<-w.parked
+		if w.lastInLine {
+			runtime.Gosched()
+		}
 		q.mu.Lock()
 		q.waking = false
 	}
@@ -117,9 +131,26 @@ func (q *runq) next(parked chan struct{}, fresh bool) *flight {
 	f.next = nil
 	q.queued--
 	q.running++
+	q.crew.took(w)
 	q.wake()
 	q.mu.Unlock()
 	return f
+}
+
+// idled counts a slot as free. The caller holds the lock.
+func (q *runq) idled() {
+	q.running--
+	q.freed(int(q.load.Add(-1)))
+}
+
+// stalled is the crew's timer: it looks whether anything was begun since it was
+// set.
+func (q *runq) stalled() {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.crew.stalled(q.running, q.head != nil && !q.closed) {
+		q.wake()
+	}
 }
 
 // strand gives the slot of a worker whose code does not return to another. It
@@ -131,8 +162,7 @@ func (q *runq) strand() bool {
 		return false
 	}
 	q.most++
-	q.running--
-	q.freed()
+	q.idled()
 	q.wake()
 	return true
 }
@@ -144,28 +174,40 @@ func (q *runq) unstrand(replaced bool) {
 	if replaced {
 		q.most--
 		q.running++
+		q.load.Add(1)
 	}
 }
 
-// load is how many flights are queued and running.
-func (q *runq) load() (queued, running int) {
+// loads is how many flights are queued and running.
+func (q *runq) loads() (queued, running int) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	return q.queued, q.running
 }
 
-// takeUnstarted removes every flight that no worker has begun with.
-func (q *runq) takeUnstarted() []*flight {
+// mean is how long attempts took lately.
+func (q *runq) mean() time.Duration {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.crew.mean
+}
+
+// takeUnstarted removes the flights that no worker has begun with, but for the
+// first few.
+func (q *runq) takeUnstarted(but int) []*flight {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	var taken, kept []*flight
 	for f := q.head; f != nil; f = f.next {
-		if f.step == stepStart {
+		if f.step != stepStart {
+			kept = append(kept, f)
+		} else if but--; but < 0 {
 			taken = append(taken, f)
 		} else {
 			kept = append(kept, f)
 		}
 	}
+	q.load.Add(int64(-q.queued))
 	q.head, q.tail, q.queued = nil, nil, 0
 	for _, f := range kept {
 		q.append(f)
@@ -178,6 +220,7 @@ func (q *runq) close() {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	q.closed = true
+	q.crew.stop()
 	for _, w := range q.idle {
 		w <- struct{}{}
 	}

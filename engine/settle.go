@@ -87,9 +87,10 @@ func (f *flight) ended(how ending, delay time.Duration, err error) {
 		}
 		f.queue(stepSuccess)
 	case thenAck:
-		f.settle(ergon.Settlement{Kind: ergon.Ack, Reply: f.outs, Confirm: f.e.policy.Transaction.ConfirmAck}, Succeeded)
+		f.acknowledge(Succeeded)
 	case thenException:
-		f.err, f.attempts, f.failedAt = f.fail(f.step.phase(), f.n, err), f.n, time.Now().UTC()
+		t := f.inTrouble()
+		t.err, t.failedAt = f.fail(f.step.phase(), f.n, err), time.Now().UTC()
 		if f.e.task.exception == nil {
 			f.step = stepException
 			f.ended(endOK, 0, nil)
@@ -98,7 +99,7 @@ func (f *flight) ended(how ending, delay time.Duration, err error) {
 		f.queue(stepException)
 	case thenDead:
 		if how == endFailed {
-			f.handlerErr = f.fail(ergon.PhaseException, f.n, err)
+			f.inTrouble().handlerErr = f.fail(ergon.PhaseException, f.n, err)
 		}
 		f.settle(f.dead(), Dead)
 	case thenRetryLater:
@@ -108,7 +109,7 @@ func (f *flight) ended(how ending, delay time.Duration, err error) {
 			MaxAttempts: e.phases[f.step].MaxAttempts(), Err: err, Delay: delay,
 		})
 		f.settle(ergon.Settlement{
-			Kind: ergon.Retry, After: delay, NextAttempt: f.n + 1, FirstSeen: f.at,
+			Kind: ergon.Retry, After: delay, NextAttempt: f.n + 1, FirstSeen: f.info.FirstSeen,
 			Err: f.fail(f.step.phase(), f.n, err),
 		}, Deferred)
 	case thenRelease:
@@ -119,15 +120,16 @@ func (f *flight) ended(how ending, delay time.Duration, err error) {
 }
 
 func (f *flight) dead() ergon.Settlement {
-	return ergon.Settlement{Kind: ergon.Dead, Err: f.err, FirstSeen: f.at, Dead: f.deadFacts()}
+	return ergon.Settlement{Kind: ergon.Dead, Err: f.trouble.err, FirstSeen: f.info.FirstSeen, Dead: f.deadFacts()}
 }
 
 func (f *flight) deadFacts() ergon.DeadFacts {
+	t := f.trouble
 	facts := ergon.DeadFacts{
-		Outputs: len(f.outs), Confirmed: f.confirmed, HandlerErr: f.handlerErr,
-		FailedAt: f.failedAt,
+		Outputs: len(f.box().outputs()), Confirmed: f.box().confirmed(), HandlerErr: t.handlerErr,
+		FailedAt: t.failedAt,
 	}
-	if f.err.Phase == ergon.PhaseProduce && f.sent {
+	if t.err.Phase == ergon.PhaseProduce && f.box().sent() {
 		facts.Unknown = facts.Outputs - facts.Confirmed
 	}
 	return facts
@@ -138,10 +140,34 @@ func (f *flight) release() {
 	f.settle(ergon.Settlement{Kind: ergon.Release, After: releaseDelay}, Released)
 }
 
-// settle hands the settlement to the newest delivery.
+// failure is why the flight failed for good, nil if it has not.
+func (f *flight) failure() *ergon.Error {
+	if f.trouble == nil {
+		return nil
+	}
+	return f.trouble.err
+}
+
+// settle hands a settlement to the newest delivery.
 func (f *flight) settle(s ergon.Settlement, outcome Outcome) {
-	f.step, f.settlement, f.outcome = stepSettle, s, outcome
+	f.inTrouble().settlement = s
+	f.step, f.outcome = stepSettle, outcome
 	f.trySettle()
+}
+
+// acknowledge is settle for what needs no more words: the settlement is made when
+// it is needed.
+func (f *flight) acknowledge(outcome Outcome) {
+	f.step, f.outcome = stepSettle, outcome
+	f.trySettle()
+}
+
+// settlement is what the flight is to be settled with.
+func (f *flight) settlement() ergon.Settlement {
+	if t := f.trouble; t != nil && t.settlement.Kind != 0 {
+		return t.settlement
+	}
+	return ergon.Settlement{Kind: ergon.Ack, Reply: f.box().outputs(), Confirm: f.e.policy.Transaction.ConfirmAck}
 }
 
 // trySettle marks the delivery as taken in the same critical section in which
@@ -149,19 +175,27 @@ func (f *flight) settle(s ergon.Settlement, outcome Outcome) {
 // replace one that is being settled, and never be settled itself.
 func (f *flight) trySettle() {
 	try := &f.firstTry
-	if f.retries > 0 {
+	if f.retries() > 0 {
 		try = &settleTry{}
 	}
 	try.f = f
 	f.mu.Lock()
 	f.taken, f.try = true, try
-	d, lost := f.delivery, f.lost
+	d, lost := f.delivery, f.lost.Load()
 	f.mu.Unlock()
 	if lost {
 		f.finish(Lost)
 		return
 	}
-	settleSafely(d, f.settlement, try.done)
+	settleSafely(d, f.settlement(), try.done)
+}
+
+// retries is how often the settlement failed.
+func (f *flight) retries() int {
+	if f.trouble == nil {
+		return 0
+	}
+	return f.trouble.retries
 }
 
 // settleTry is one call of Delivery.Settle. The first answer counts: a connector
@@ -181,9 +215,6 @@ func (t *settleTry) done(err error) {
 // lease, which the sweeper keeps up: a dead letter that can't be stored stays
 // with its source and is never lost.
 func (f *flight) settled(err error) {
-	f.mu.Lock()
-	f.try, f.overdue = nil, false
-	f.mu.Unlock()
 	switch {
 	case err == nil:
 		f.finish(f.outcome)
@@ -192,6 +223,9 @@ func (f *flight) settled(err error) {
 		f.finish(Lost)
 		return
 	}
+	f.mu.Lock()
+	f.try, f.overdue = nil, false
+	f.mu.Unlock()
 	f.e.goes.Go(func() { f.settleAgain(err) })
 }
 
@@ -200,19 +234,20 @@ func (f *flight) settled(err error) {
 // abandoned to the end of its lease.
 func (f *flight) settleAgain(err error) {
 	e := f.e
-	f.retries++
-	e.health.unsettle(f.settlement.Kind, f.retries == 1, err)
-	delay := e.settleRetry.Delay(f.retries - 1)
-	e.emit(SettleFailed{Task: e.task.name, Transaction: f.raw, Kind: f.settlement.Kind, Attempt: f.retries, Err: err, Delay: delay})
+	t := f.inTrouble()
+	t.retries++
+	kind := f.settlement().Kind
+	e.health.unsettle(kind, t.retries == 1, err)
+	delay := e.settleRetry.Delay(t.retries - 1)
+	e.emit(SettleFailed{Task: e.task.name, Transaction: f.raw, Kind: kind, Attempt: t.retries, Err: err, Delay: delay})
 	timer := time.NewTimer(delay)
 	defer timer.Stop()
 	select {
 	case <-timer.C:
 		f.trySettle()
 	case <-e.settling.Done():
-		if errors.Is(context.Cause(e.settling), errStopping) && f.settlement.Kind != ergon.Release {
-			f.settlement, f.outcome = ergon.Settlement{Kind: ergon.Release, After: releaseDelay}, Released
-			f.trySettle()
+		if errors.Is(context.Cause(e.settling), errStopping) && kind != ergon.Release {
+			f.release()
 			return
 		}
 		f.finish(Abandoned)
@@ -238,21 +273,20 @@ func recovered(done func(error)) {
 func (f *flight) finish(outcome Outcome) {
 	e := f.e
 	f.mu.Lock()
-	f.extendAt = time.Time{}
+	f.extendAt, f.try = time.Time{}, nil
 	f.taken, f.over = true, true
 	f.outcome = outcome
 	stuck := f.stuck > 0
 	f.mu.Unlock()
 	e.finished(f, outcome)
-	if f.retries > 0 {
+	if f.retries() > 0 {
 		e.health.settled()
 	}
 	f.forgetStart()
 	if !stuck { // otherwise its code leaves when it returns
 		e.leaveGuard(f)
 	}
-	e.held.Add(-1)
-	e.signal()
+	e.placeFreed(e.held.Add(-1))
 }
 
 // leaveGuard frees the ID for whoever waits for it.

@@ -24,7 +24,7 @@ var errStranded = errors.New("stranded")
 // flight goes on without it, through other calls even, so each is told apart. All
 // of it stands under the flight's mu.
 type codeCall struct {
-	on         string    // the goroutine
+	on         *worker
 	stuckAt    time.Time // when it is given up, zero for never
 	registered bool      // its context is what a lost lease cancels
 	stuck      bool      // it was given up and has not returned
@@ -36,6 +36,11 @@ type worker struct {
 	goroutine string // its ID, to find its stack by
 	parked    chan struct{}
 	in        *codeCall // user code that has not returned
+
+	lastInLine bool // whoever is ready to run goes first when it is woken
+
+	took  time.Duration // by its latest attempt
+	epoch int           // of the crew, when it began
 }
 
 func newWorker() *worker {
@@ -47,11 +52,11 @@ func newWorker() *worker {
 func (f *flight) enter(a *attempted, deadline time.Time) bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if f.lost {
+	if f.lost.Load() {
 		return false
 	}
 	if a.call.registered {
-		f.cancel = a.ctx.Cancel
+		f.running = &a.ctx
 	}
 	if after := f.e.policy.Transaction.StuckAfter.D(); after > 0 && !deadline.IsZero() {
 		a.call.stuckAt = deadline.Add(after)
@@ -68,7 +73,7 @@ func (f *flight) left(c *codeCall) bool {
 	if !c.stuck {
 		f.calling = nil
 		if c.registered {
-			f.cancel = nil
+			f.running = nil
 		}
 		f.mu.Unlock()
 		return true
@@ -96,8 +101,8 @@ func (f *flight) checkStuck(now time.Time) {
 		return
 	}
 	c.stuck, c.replaced = true, f.e.runq.strand()
-	goroutine, replaced := c.on, c.replaced
-	f.calling, f.cancel = nil, nil
+	goroutine, replaced := c.on.goroutine, c.replaced
+	f.calling, f.running = nil, nil
 	f.stuck++
 	f.mu.Unlock()
 	e := f.e

@@ -30,7 +30,6 @@ type Task struct {
 	run       func(ctx context.Context, tx ergon.Raw) (any, error)
 	success   func(ctx context.Context, tx ergon.Raw, result any) error
 	exception func(ctx context.Context, tx ergon.Raw, exc *ergon.Error) error
-	encode    func(result any) ([]output, error)
 }
 
 // Name is what the task was registered as.
@@ -150,7 +149,6 @@ func register[In, Out any](name string, task any, run func(context.Context, ergo
 		}
 	}
 	t.codec = r.codecs[0]
-	t.encode = encoder(t.codec, t.many, t.silent)
 	return t
 }
 

@@ -5,6 +5,7 @@ package contender
 import (
 	"context"
 	"errors"
+	"log/slog"
 
 	"github.com/ergon-framework/ergon"
 	"github.com/ergon-framework/ergon/benchmarks/work"
@@ -67,7 +68,9 @@ func Run(ctx context.Context, job *work.Job) (err error) {
 	p.Loop.Concurrency, p.Loop.Window = job.Concurrency, job.Window
 	p.Process.Retry.MaxAttempts, p.Process.Retry.Backoff = job.Attempts, policy.Duration(job.Backoff)
 	p.Process.Retry.BackoffMultiplier, p.Process.Retry.Jitter = 1, 0
-	e, err := engine.New(engine.Config{Task: task, Source: source, Sinks: sinks, Policy: p, App: "bench"})
+	log := slog.Default()
+	e, err := engine.New(engine.Config{Task: task, Source: source, Sinks: sinks, Policy: p, App: "bench",
+		Observe: engine.LogEvents(log), Routine: engine.LogsRoutine(log)})
 	if err != nil {
 		return err
 	}

@@ -192,6 +192,24 @@ func (q *runq) mean() time.Duration {
 	return q.crew.mean
 }
 
+// begun is how many attempts there were so far.
+func (q *runq) begun() uint64 {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.crew.begun
+}
+
+// lasting takes note that nothing was begun for a while, and returns how many wait
+// all the same.
+func (q *runq) lasting(d time.Duration) (queued int) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.queued > 0 {
+		q.crew.mean = max(q.crew.mean, d)
+	}
+	return q.queued
+}
+
 // takeUnstarted removes the flights that no worker has begun with, but for the
 // first few.
 func (q *runq) takeUnstarted(but int) []*flight {

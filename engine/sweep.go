@@ -21,6 +21,7 @@ func (e *Engine) sweep(ctx context.Context) {
 	timer := time.NewTimer(e.sweepEvery())
 	defer timer.Stop()
 	var all []*flight
+	var over surplus
 	for {
 		select {
 		case <-ctx.Done():
@@ -35,6 +36,7 @@ func (e *Engine) sweep(ctx context.Context) {
 				f.extend(ctx, now)
 			}
 			clear(all)
+			over.release(e, now)
 			e.watchHealth()
 			timer.Reset(e.sweepEvery())
 		}

@@ -59,7 +59,8 @@ type Loop struct {
 	Window int `json:"window" yaml:"window" jsonschema:"minimum=1,maximum=1000000"`
 	// How many transactions may be held fetched and not yet started; at most
 	// concurrency, since what lies longer ages towards its redelivery. 0 is as
-	// many as concurrency. Default 0.
+	// many as concurrency, and more while attempts are so short that those are begun
+	// within 25 ms, at most window; what turns out to be slow is given back. Default 0.
 	Prefetch int `json:"prefetch" yaml:"prefetch" jsonschema:"minimum=0,maximum=1000000"`
 	// How many transactions the loop begins before it ends (R080). 0 is no limit.
 	// Default 0.
@@ -69,8 +70,8 @@ type Loop struct {
 	Timeout Duration `json:"timeout" yaml:"timeout"`
 }
 
-// EffectivePrefetch is how many transactions may be held unstarted, with the zero
-// resolved: prefetch, or concurrency when prefetch is 0.
+// EffectivePrefetch is how many transactions may be held unstarted however long
+// they take: prefetch, or concurrency when prefetch is 0.
 func (l Loop) EffectivePrefetch() int {
 	if l.Prefetch > 0 {
 		return l.Prefetch

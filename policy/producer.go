@@ -36,7 +36,8 @@ type ProducerLoop struct {
 	// since the workers beyond it could never run. Default 1024.
 	Window int `json:"window" yaml:"window" jsonschema:"minimum=1,maximum=1000000"`
 	// How many inputs may be held taken and not yet started in continuous mode; at
-	// most concurrency. 0 is as many as concurrency. Default 0.
+	// most concurrency. 0 is as many as concurrency, and more while attempts are so
+	// short that those are begun within 25 ms. Default 0.
 	Prefetch int `json:"prefetch" yaml:"prefetch" jsonschema:"minimum=0,maximum=1000000"`
 	// How many inputs the loop begins before it ends (R126). 0 is no limit.
 	// Default 0.

@@ -20,19 +20,27 @@ type attempted struct {
 	ctx  attempt.Context
 	exec ergon.Execution
 	call codeCall
+	f    *flight
+	span SpanID
 }
 
 // used reports whether it is some attempt's already. Code that kept that one's
 // context still reads it, so it is nobody else's.
-func (a *attempted) used() bool { return a.exec.Task != "" }
+func (a *attempted) used() bool { return a.f != nil }
 
 func (a *attempted) init(f *flight, parent context.Context, deadline time.Time, expired error) {
+	a.f, a.span = f, f.newSpan()
 	f.tell(&a.exec, f.step, f.n, deadline)
 	a.ctx.Init(parent, deadline, expired, a)
 }
 
-// Execution is what the code reads.
-func (a *attempted) Execution() *ergon.Execution { return &a.exec }
+// Value is what the code reads.
+func (a *attempted) Value(key any) any {
+	if _, ok := key.(ergon.ExecutionKey); ok {
+		return &a.exec
+	}
+	return a.f.traced(key, a.span)
+}
 
 // tell fills in the facts of an attempt. It reads nothing of the flight that
 // changes once it has begun.

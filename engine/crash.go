@@ -89,6 +89,9 @@ func (e *Engine) cleared(f *flight) bool {
 // refuse sets a transaction aside, unrun.
 func (f *flight) refuse(phase ergon.Phase, attempts int, err error) {
 	t := f.inTrouble()
+	if tracer := f.e.tracer; tracer != nil && f.raw.Valid() {
+		f.tracing = tracer.Begin(f.raw, f.info)
+	}
 	t.err, t.failedAt = f.fail(phase, attempts, err), time.Now().UTC()
 	if !f.raw.Valid() {
 		t.err.TransactionID = ""

@@ -49,6 +49,9 @@ type Config struct {
 	// than all else that is done for one, and mostly nobody wants to hear of them. It
 	// is called from many goroutines at once. Default: Observe hears of everything.
 	Routine func() bool
+	// Tracer, if set, is told of transactions, and makes their traces. Default: what
+	// came with a transaction is handed on as it is.
+	Tracer Tracer
 }
 
 // Engine runs one task on one source. Make it with New, use Run once.
@@ -62,6 +65,7 @@ type Engine struct {
 	connector string
 	observe   func(Event)
 	routine   func() bool
+	tracer    Tracer
 
 	phases      [stepException + 1]*resilience.Phase
 	fetchPhase  *resilience.Phase
@@ -112,7 +116,7 @@ func New(c Config) (*Engine, error) {
 	}
 	e := &Engine{
 		task: c.Task, source: "/ergon/" + cmpOr(c.App, "app") + "/" + c.Task.name,
-		in: c.Source, policy: c.Policy, connector: c.Connector, observe: c.Observe, routine: c.Routine,
+		in: c.Source, policy: c.Policy, connector: c.Connector, observe: c.Observe, routine: c.Routine, tracer: c.Tracer,
 		ahead:  prefetcher(c.Source),
 		routes: make(map[string]*route, len(c.Sinks)),
 		wake:   make(chan struct{}, 1), shorter: make(chan struct{}, 1), abort: make(chan struct{}),

@@ -191,6 +191,12 @@ func (e *Engine) begun(f *flight) {
 
 func (e *Engine) attemptEnded(f *flight, took time.Duration, err error) {
 	e.stats.phase[f.step].Record(took)
+	if f.tracing != nil {
+		f.note(AttemptRecord{
+			Phase: f.step.phase(), Attempt: f.n, MaxAttempts: e.phases[f.step].MaxAttempts(),
+			Began: f.returned.Add(-took), Ended: f.returned, Err: err, Span: f.span,
+		})
+	}
 	if e.tells(err == nil) {
 		e.observe(AttemptEnded{
 			Task: e.task.name, Transaction: f.raw, Phase: f.step.phase(), Attempt: f.n,
@@ -201,6 +207,7 @@ func (e *Engine) attemptEnded(f *flight, took time.Duration, err error) {
 
 func (e *Engine) retryScheduled(f *flight, failed int, err error, delay time.Duration) {
 	e.stats.retries.Add(1)
+	f.delayed(delay)
 	if e.observe != nil {
 		e.observe(RetryScheduled{
 			Task: e.task.name, Transaction: f.raw, Phase: f.step.phase(), Attempt: failed,
@@ -227,6 +234,7 @@ func (e *Engine) finished(f *flight, outcome Outcome) {
 	} else {
 		e.admitted.Add(-1) // it never ran: it does not count against the limit
 	}
+	f.endTrace(outcome)
 	confirmed := f.box().confirmed()
 	e.stats.outputs.Add(int64(confirmed))
 	if e.tells(outcome == Succeeded || outcome == Merged) {

@@ -63,6 +63,11 @@ type flight struct {
 	info ergon.DeliveryInfo // of the first delivery; FirstSeen is the transaction's Now
 	next *flight            // in the run queue
 
+	fetched *FetchRecord // that brought it; nil without a tracer
+	tracing Tracing      // nil without a tracer, and until it begins
+	notes   *notes       // for its trace, nil for one that is not told of
+	span    SpanID       // of the attempt that runs, zero if it is not told of
+
 	out atomic.Pointer[outbox] // nil until there is something to send
 
 	mu       sync.Mutex
@@ -157,6 +162,9 @@ func (f *flight) begin(now time.Time) {
 		f.deadline = f.began.Add(d)
 	}
 	f.n = max(f.info.Attempt, 1)
+	if t := f.e.tracer; t != nil {
+		f.tracing = t.Begin(f.raw, f.info)
+	}
 	f.step = stepProcess
 	if f.e.task.producer {
 		f.step = stepProduce

@@ -41,7 +41,7 @@ func (e *Engine) take(ctx context.Context) error {
 		}
 		e.askAhead()
 		before := e.held.Load()
-		deliveries, err := e.fetch(ctx, room)
+		deliveries, record, err := e.fetch(ctx, room)
 		switch {
 		case ctx.Err() != nil && len(deliveries) == 0:
 			return nil
@@ -49,7 +49,7 @@ func (e *Engine) take(ctx context.Context) error {
 			return err
 		case len(deliveries) > 0:
 			empties = 0
-			e.admit(deliveries, room)
+			e.admit(deliveries, record, room)
 			continue
 		}
 		if !e.policy.Loop.Streaming {
@@ -196,9 +196,14 @@ func (e *Engine) waitEmpty(ctx context.Context, d time.Duration) {
 
 // fetch asks the source under the fetch policy. ErrDrained and the end of ctx
 // are no failures.
-func (e *Engine) fetch(ctx context.Context, room int) ([]ergon.Delivery, error) {
+func (e *Engine) fetch(ctx context.Context, room int) ([]ergon.Delivery, *FetchRecord, error) {
 	var deliveries []ergon.Delivery
 	var drained bool
+	var record *FetchRecord
+	began := time.Now()
+	if e.tracer != nil {
+		record = &FetchRecord{Began: began}
+	}
 	once := func(ctx context.Context) (err error) {
 		if e.fetchPhase.Enter(ctx) != nil {
 			return nil // ctx ended
@@ -231,25 +236,29 @@ func (e *Engine) fetch(ctx context.Context, room int) ([]ergon.Delivery, error) 
 			Scheduled: func(n int, err error, delay time.Duration) {
 				e.health.fetched(fmt.Errorf("fetch fails: %w", err))
 				e.emit(FetchFailed{Task: e.task.name, Connector: e.connector, Attempt: n, Err: err, Delay: delay})
+				record.failed(n, e.fetchPhase.MaxAttempts(), &began, err, delay)
 			},
 		}, err)
 		if out.Err != nil && ctx.Err() == nil {
 			e.emit(FetchFailed{Task: e.task.name, Connector: e.connector, Attempt: out.Attempts, Err: out.Err, Final: true})
-			return nil, &ergon.Error{
+			return nil, nil, &ergon.Error{
 				Category: ergon.CategoryOf(out.Err), Task: e.task.name, Phase: ergon.PhaseFetch, Attempt: out.Attempts,
 				Err: fmt.Errorf("fetch from %s: %w", cmpOr(e.connector, "the source"), causeOf(out.Err)),
 			}
 		}
 	}
-	if drained {
-		return deliveries, ergon.ErrDrained
+	if record != nil {
+		record.Ended, record.Count = time.Now(), len(deliveries)
 	}
-	return deliveries, nil
+	if drained {
+		return deliveries, record, ergon.ErrDrained
+	}
+	return deliveries, record, nil
 }
 
 // admit takes deliveries into the engine. A source that gave more than it was
 // asked for has the surplus released: not run, and not lost.
-func (e *Engine) admit(deliveries []ergon.Delivery, room int) {
+func (e *Engine) admit(deliveries []ergon.Delivery, record *FetchRecord, room int) {
 	now := time.Now()
 	e.stats.fetches.Add(1)
 	e.stats.fetched.Add(int64(len(deliveries)))
@@ -259,6 +268,7 @@ func (e *Engine) admit(deliveries []ergon.Delivery, room int) {
 	run := make([]*flight, 0, len(deliveries))
 	for i, d := range deliveries {
 		f := newFlight(e, d, now)
+		f.fetched = record
 		e.leased(f.info.Lease)
 		e.held.Add(1)
 		e.admitted.Add(1)

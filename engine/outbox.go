@@ -43,16 +43,27 @@ type sending struct {
 	ctx  attempt.Context
 	f    *flight
 	n    int
+	span SpanID
 	exec atomic.Pointer[ergon.Execution]
 }
 
 func (s *sending) init(f *flight, deadline time.Time) {
-	s.f, s.n = f, f.n
+	s.f, s.n, s.span = f, f.n, f.span // of a producer's attempt, which goes on
+	if !f.box().goesOn {
+		s.span = f.newSpan()
+	}
 	s.ctx.Init(f.e.publishing, deadline, errAttemptTimeout, s)
 }
 
-// Execution is what a sink reads.
-func (s *sending) Execution() *ergon.Execution {
+// Value is what a sink reads.
+func (s *sending) Value(key any) any {
+	if _, ok := key.(ergon.ExecutionKey); ok {
+		return s.execution()
+	}
+	return s.f.traced(key, s.span)
+}
+
+func (s *sending) execution() *ergon.Execution {
 	if x := s.exec.Load(); x != nil {
 		return x
 	}

@@ -69,7 +69,8 @@ func (f *flight) produced() {
 		err = &ergon.Error{Category: ergon.CategoryBusiness, Err: err}
 	}
 	f.e.phases[stepProduce].Leave(err)
-	f.e.attemptEnded(f, time.Since(b.sentAt), err)
+	f.returned = time.Now()
+	f.e.attemptEnded(f, f.returned.Sub(b.sentAt), err)
 	f.attemptDone(err)
 }
 
@@ -87,7 +88,9 @@ func (f *flight) address() error {
 	b := f.outbox()
 	b.make(len(outs))
 	trace := f.raw.Trace()
-	if !identity.ValidTraceParent(trace.Parent) {
+	if f.tracing != nil {
+		trace = f.tracing.Trace()
+	} else if !identity.ValidTraceParent(trace.Parent) {
 		trace = ergon.Trace{Parent: identity.TraceParent(f.raw.Source(), f.raw.ID())}
 	}
 	id := f.raw.ID()

@@ -119,6 +119,7 @@ func (f *flight) checkStuck(now time.Time) {
 	// Final: a retry would run beside the code that does not return.
 	err := &ergon.Error{Category: ergon.CategoryTimeout, Err: resilience.Final(
 		fmt.Errorf("stuck: attempt %d of %s ignored its cancelled context for %v", f.n, f.step.phase(), after))}
+	f.returned = now
 	e.attemptEnded(f, 0, err)
 	f.attemptDone(err)
 }

@@ -13,6 +13,9 @@ import (
 	"github.com/ergon-framework/ergon/connectors/jetstream"
 	"github.com/ergon-framework/ergon/engine"
 	"github.com/ergon-framework/ergon/policy"
+	"github.com/ergon-framework/ergon/telemetry"
+	sdktrace "go.opentelemetry.io/otel/sdk/trace"
+	"go.opentelemetry.io/otel/sdk/trace/tracetest"
 )
 
 type transform struct{ job *work.Job }
@@ -23,15 +26,14 @@ func (t transform) Process(ctx context.Context, tx ergon.Transaction[work.In]) (
 
 type sink struct{ job *work.Job }
 
-func (s sink) Process(ctx context.Context, tx ergon.Transaction[work.In]) (ergon.None, error) {
-	_, err := s.job.Do(ergon.ExecutionOf(ctx).Attempt, tx.Payload())
-	return ergon.None{}, err
+func (s sink) Process(ctx context.Context, tx ergon.Transaction[work.In]) (_ ergon.None, err error) {
+	_, err = s.job.Do(ergon.ExecutionOf(ctx).Attempt, tx.Payload())
+	return
 }
 
 // Run works until ctx ends.
 func Run(ctx context.Context, job *work.Job) (err error) {
-	// What is given up must still be settled when ctx has ended.
-	closing := context.WithoutCancel(ctx)
+	closing := context.WithoutCancel(ctx) // what is given up must still be settled
 	b, err := bus.Connect(ctx, bus.Config{URL: job.URL})
 	if err != nil {
 		return err
@@ -42,12 +44,9 @@ func Run(ctx context.Context, job *work.Job) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, pub.Close(closing)) }()
-	letters, err := b.NewDeadLetters(ctx, bus.DeadLetterConfig{Stream: job.DeadStream, Subject: job.Dead}, pub)
-	if err != nil {
-		return err
-	}
-	parking, err := b.NewParking(ctx, bus.ParkingConfig{}, pub)
-	if err != nil {
+	letters, err1 := b.NewDeadLetters(ctx, bus.DeadLetterConfig{Stream: job.DeadStream, Subject: job.Dead}, pub)
+	parking, err2 := b.NewParking(ctx, bus.ParkingConfig{}, pub)
+	if err := errors.Join(err1, err2); err != nil {
 		return err
 	}
 	source, err := jetstream.NewSource(ctx, jetstream.SourceConfig{
@@ -64,16 +63,17 @@ func Run(ctx context.Context, job *work.Job) (err error) {
 			return err
 		}
 	}
+	// Traced, and sampled out: what fails for good is told of all the same.
+	spans := sdktrace.NewBatchSpanProcessor(tracetest.NewNoopExporter())
+	defer func() { err = errors.Join(err, spans.Shutdown(closing)) }()
 	p := policy.DefaultConsumer()
 	p.Loop.Concurrency, p.Loop.Window = job.Concurrency, job.Window
-	p.Process.Retry.MaxAttempts, p.Process.Retry.Backoff = job.Attempts, policy.Duration(job.Backoff)
-	p.Process.Retry.BackoffMultiplier, p.Process.Retry.Jitter = 1, 0
-	log := slog.Default()
+	p.Process.Retry = policy.Retry{MaxAttempts: job.Attempts, Timeout: p.Process.Retry.Timeout, Backoff: policy.Duration(job.Backoff), BackoffMultiplier: 1}
 	e, err := engine.New(engine.Config{Task: task, Source: source, Sinks: sinks, Policy: p, App: "bench",
-		Observe: engine.LogEvents(log), Routine: engine.LogsRoutine(log)})
-	if err != nil {
-		return err
+		Observe: engine.LogEvents(slog.Default()), Routine: engine.LogsRoutine(slog.Default()),
+		Tracer: telemetry.NewTracer(telemetry.TracerConfig{Processor: spans})})
+	if err == nil {
+		_, err = e.Run(ctx)
 	}
-	_, err = e.Run(ctx)
 	return err
 }

@@ -11,8 +11,6 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
-
-	"github.com/ergon-framework/ergon"
 )
 
 // Context is a context.Context for one attempt. It is safe for concurrent use.
@@ -20,7 +18,7 @@ import (
 // made on demand.
 type Context struct {
 	parent   context.Context
-	facts    Facts
+	own      Values
 	deadline time.Time
 	expired  error // the cause once the deadline has passed
 	// inherited says that the deadline is the parent's.
@@ -39,29 +37,28 @@ type made struct {
 
 var _ context.Context = (*Context)(nil)
 
-// Facts tell of the attempt. Execution may be called at any time, from any
-// goroutine, and returns the same each time.
-type Facts interface{ Execution() *ergon.Execution }
+// Values are an attempt's own: what [context.Context] Value asks first, nil for a key
+// that they don't know. They may be asked at any time, from any goroutine.
+type Values interface{ Value(key any) any }
 
 // New returns a context that ends with parent, at the deadline (with expired as
 // its cause) or by Cancel. A zero deadline is none of its own; a parent's
-// earlier one rules. facts are what ergon.ExecutionOf returns, nil leaves the
-// parent's.
-func New(parent context.Context, deadline time.Time, expired error, facts Facts) *Context {
+// earlier one rules. own has the attempt's values, nil leaves the parent's.
+func New(parent context.Context, deadline time.Time, expired error, own Values) *Context {
 	c := &Context{}
-	c.Init(parent, deadline, expired, facts)
+	c.Init(parent, deadline, expired, own)
 	return c
 }
 
 // Init is New for a Context that is part of a larger struct. It is called once,
 // before any other method.
-func (c *Context) Init(parent context.Context, deadline time.Time, expired error, facts Facts) {
+func (c *Context) Init(parent context.Context, deadline time.Time, expired error, own Values) {
 	if d, ok := parent.Deadline(); ok && (deadline.IsZero() || d.Before(deadline)) {
 		// The parent ends it, with the parent's cause: a timer of our own for the
 		// same moment might be first, with none.
 		deadline, expired, c.inherited = d, nil, true
 	}
-	c.parent, c.facts, c.deadline, c.expired = parent, facts, deadline, expired
+	c.parent, c.own, c.deadline, c.expired = parent, own, deadline, expired
 }
 
 // Deadline returns the attempt's deadline, which is visible before any timer
@@ -83,12 +80,14 @@ func (c *Context) Err() error {
 	return c.get().Err()
 }
 
-// Value answers for the attempt's facts. Every other key goes to the real
+// Value answers for the attempt's own. Every other key goes to the real
 // context once there is one: a child context finds its cancelling parent that
 // way, and costs no goroutine.
 func (c *Context) Value(key any) any {
-	if _, ok := key.(ergon.ExecutionKey); ok && c.facts != nil {
-		return c.facts.Execution()
+	if c.own != nil {
+		if v := c.own.Value(key); v != nil {
+			return v
+		}
 	}
 	if m := c.made.Load(); m != nil {
 		return m.Value(key)

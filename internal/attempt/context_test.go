@@ -162,4 +162,9 @@ func BenchmarkContext(b *testing.B) {
 
 type facts struct{ exec *ergon.Execution }
 
-func (f facts) Execution() *ergon.Execution { return f.exec }
+func (f facts) Value(key any) any {
+	if _, ok := key.(ergon.ExecutionKey); ok {
+		return f.exec
+	}
+	return nil
+}

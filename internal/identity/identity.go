@@ -43,10 +43,14 @@ func PayloadK(payload []byte, occurrence int) string {
 	return "p" + hex.EncodeToString(sum[:16]) + "." + strconv.Itoa(occurrence)
 }
 
-// TraceParent returns a W3C traceparent for a transaction that came without
-// one: the trace ID is a hash of the identity, so all deliveries share a trace.
-// It is marked as not sampled; whoever records decides that.
-func TraceParent(source, id string) string {
+// TraceIDOf is the trace ID of a transaction that came without one, as TraceParent has
+// it.
+func TraceIDOf(source, id string) [16]byte {
+	sum := traceSum(source, id)
+	return [16]byte(sum[:16])
+}
+
+func traceSum(source, id string) [sha256.Size]byte {
 	var stack [256]byte
 	b := binary.AppendUvarint(stack[:0], uint64(len(source)))
 	b = append(b, source...)
@@ -54,6 +58,14 @@ func TraceParent(source, id string) string {
 	sum := sha256.Sum256(b)
 	sum[0] |= 1  // an all-zero trace ID is invalid
 	sum[16] |= 1 // and so is an all-zero span ID
+	return sum
+}
+
+// TraceParent returns a W3C traceparent for a transaction that came without
+// one: the trace ID is a hash of the identity, so all deliveries share a trace.
+// It is marked as not sampled; whoever records decides that.
+func TraceParent(source, id string) string {
+	sum := traceSum(source, id)
 	var s [55]byte
 	copy(s[:], "00-")
 	hex.Encode(s[3:], sum[:16])

@@ -1,0 +1,2 @@
+// Package telemetry speaks OpenTelemetry: it makes spans of what the engine tells.
+package telemetry

@@ -1,0 +1,171 @@
+package telemetry
+
+import (
+	"context"
+
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/codes"
+	otelsem "go.opentelemetry.io/otel/semconv/v1.43.0"
+	"go.opentelemetry.io/otel/trace"
+
+	"github.com/ergon-framework/ergon"
+	"github.com/ergon-framework/ergon/engine"
+	"github.com/ergon-framework/ergon/internal/semconv"
+)
+
+// End makes the spans of a transaction: itself, its phases, their attempts. All of
+// them are sampled by now, also those of one that was not and failed for good.
+func (b *tracing) End(r engine.TraceRecord) {
+	began := r.Began
+	if !r.Fetch.Ended.IsZero() {
+		began = r.Fetch.Ended // it is ours from then on, though nothing may run yet
+	}
+	if began.IsZero() {
+		began = r.Ended
+	}
+	ctx := context.Background()
+	options := []trace.SpanStartOption{
+		trace.WithTimestamp(began), trace.WithSpanKind(trace.SpanKindConsumer), trace.WithAttributes(transactionAttributes(r)...),
+	}
+	switch {
+	case b.parent && b.t.cfg.Link:
+		options = append(options, trace.WithLinks(trace.Link{SpanContext: b.came(b.linked)}))
+	case b.parent:
+		ctx = trace.ContextWithRemoteSpanContext(ctx, b.came(b.trace))
+	}
+	ctx, root := b.t.otel.Start(withIDs(ctx, b.trace, trace.SpanID(b.root)), semconv.SpanTransaction, options...)
+	b.fetch(ctx, r)
+	for _, attempts := range phases(r.Attempts) {
+		b.phase(ctx, semconvPhase(attempts[0].Phase), attempts)
+	}
+	fail(root, errorOf(r))
+	root.End(trace.WithTimestamp(r.Ended))
+}
+
+// came is the span that the transaction came with.
+func (b *tracing) came(id [16]byte) trace.SpanContext {
+	var flags trace.TraceFlags
+	state, err := trace.ParseTraceState(b.state)
+	if err != nil {
+		state = trace.TraceState{}
+	}
+	return trace.NewSpanContext(trace.SpanContextConfig{
+		TraceID: id, SpanID: b.parentSpan, TraceFlags: flags.WithSampled(b.parentSampled), TraceState: state, Remote: true,
+	})
+}
+
+func (b *tracing) fetch(ctx context.Context, r engine.TraceRecord) {
+	f := r.Fetch
+	if f.Ended.IsZero() {
+		return
+	}
+	last := f.Began
+	if n := len(f.Attempts); n > 0 {
+		last = f.Attempts[n-1].Ended.Add(f.Attempts[n-1].Delay)
+	}
+	attempts := append(f.Attempts[:len(f.Attempts):len(f.Attempts)], engine.AttemptRecord{
+		Phase: ergon.PhaseFetch, Attempt: len(f.Attempts) + 1, Began: last, Ended: f.Ended,
+	})
+	b.phase(ctx, semconv.SpanFetch, attempts,
+		otelsem.MessagingOperationName("fetch"), otelsem.MessagingOperationTypeReceive, otelsem.MessagingBatchMessageCount(f.Count))
+}
+
+// phases are the attempts of each phase, in order.
+func phases(all []engine.AttemptRecord) [][]engine.AttemptRecord {
+	var split [][]engine.AttemptRecord
+	for i, a := range all {
+		if i == 0 || a.Phase != all[i-1].Phase {
+			split = append(split, nil)
+		}
+		last := len(split) - 1
+		split[last] = append(split[last], a)
+	}
+	return split
+}
+
+func semconvPhase(p ergon.Phase) string {
+	switch p {
+	case ergon.PhaseProduce:
+		return semconv.SpanProduce
+	case ergon.PhaseSuccess:
+		return semconv.SpanSuccess
+	case ergon.PhaseException:
+		return semconv.SpanException
+	}
+	return semconv.SpanProcess
+}
+
+func (b *tracing) phase(ctx context.Context, name string, attempts []engine.AttemptRecord, attrs ...attribute.KeyValue) {
+	last := attempts[len(attempts)-1]
+	kind := trace.SpanKindInternal
+	if name == semconv.SpanProduce {
+		kind = trace.SpanKindProducer
+	}
+	ctx, span := b.t.otel.Start(withIDs(ctx, b.trace, trace.SpanID{}), name,
+		trace.WithTimestamp(attempts[0].Began), trace.WithSpanKind(kind), trace.WithAttributes(attrs...))
+	for _, a := range attempts {
+		b.attempt(ctx, name, a)
+		if a.Delay > 0 {
+			span.AddEvent(semconv.EventRetry, trace.WithTimestamp(a.Ended), trace.WithAttributes(
+				attribute.Int(semconv.AttrAttempt, a.Attempt+1), attribute.Float64(semconv.AttrDelay, a.Delay.Seconds())))
+		}
+	}
+	fail(span, last.Err)
+	span.End(trace.WithTimestamp(last.Ended))
+}
+
+func (b *tracing) attempt(ctx context.Context, phase string, a engine.AttemptRecord) {
+	attrs := []attribute.KeyValue{attribute.String(semconv.AttrPhase, string(a.Phase)), attribute.Int(semconv.AttrAttempt, a.Attempt)}
+	if a.MaxAttempts > 0 {
+		attrs = append(attrs, attribute.Int(semconv.AttrMaxAttempts, a.MaxAttempts))
+	}
+	_, span := b.t.otel.Start(withIDs(ctx, b.trace, trace.SpanID(a.Span)), semconv.SpanAttempt(phase, a.Attempt),
+		trace.WithTimestamp(a.Began), trace.WithAttributes(attrs...))
+	fail(span, a.Err)
+	span.End(trace.WithTimestamp(a.Ended))
+}
+
+// fail says of a span that it failed, and why. The reason is one line and holds what
+// the task says of it; payloads are no part of it.
+func fail(span trace.Span, err error) {
+	if err == nil {
+		return
+	}
+	category := ergon.CategoryOf(err)
+	span.SetStatus(codes.Error, err.Error())
+	span.SetAttributes(otelsem.ErrorTypeKey.String(string(category)), attribute.String(semconv.AttrCategory, string(category)))
+}
+
+func errorOf(r engine.TraceRecord) error {
+	if r.Err == nil { // a nil *Error in an error is not nil
+		return nil
+	}
+	return r.Err
+}
+
+func transactionAttributes(r engine.TraceRecord) []attribute.KeyValue {
+	tx := r.Transaction
+	attrs := []attribute.KeyValue{
+		attribute.String(semconv.AttrTask, r.Task),
+		attribute.String(semconv.AttrTransactionID, tx.ID()),
+		attribute.String(semconv.AttrSource, tx.Source()),
+		attribute.String(semconv.AttrOutcome, string(r.Outcome)),
+		attribute.Int(semconv.AttrOutputs, r.Outputs),
+		otelsem.MessagingMessageID(tx.ID()),
+		otelsem.MessagingOperationName("process"), otelsem.MessagingOperationTypeProcess,
+		otelsem.MessagingMessageBodySize(len(tx.Payload())),
+	}
+	if id := tx.CorrelationID(); id != tx.ID() {
+		attrs = append(attrs, attribute.String(semconv.AttrCorrelationID, id), otelsem.MessagingMessageConversationID(id))
+	}
+	if r.Connector != "" {
+		attrs = append(attrs, attribute.String(semconv.AttrConnector, r.Connector))
+	}
+	if r.Info.Deliveries > 0 {
+		attrs = append(attrs, attribute.Int(semconv.AttrDelivery, r.Info.Deliveries))
+	}
+	if r.HandlerErr != nil {
+		attrs = append(attrs, attribute.String(semconv.AttrHandlerError, r.HandlerErr.Error()))
+	}
+	return attrs
+}

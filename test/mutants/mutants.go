@@ -1,8 +1,8 @@
 // Command mutants breaks the engine on purpose, in one way after the other, and
 // says which test notices. It is the test of the engine's tests:
 //
-//	go run ./test/mutants               all of them, five to fifteen minutes
-//	go run ./test/mutants -only NAME    one of them
+//	go run ./test/mutants            all of them, ten to twenty minutes
+//	go run ./test/mutants NAME...    these
 //
 // It ends with exit code 1 if a mutant survives, and also if one no longer fits
 // the code: then the code has changed, and the mutant must be written anew. The
@@ -28,6 +28,9 @@
 //
 // The source files are not touched: the go command is given the changed ones with
 // its -overlay flag.
+//
+// The tests that must notice are those of the package that is changed; for the engine
+// and its policies, both of theirs.
 package main
 
 import (
@@ -46,14 +49,9 @@ import (
 )
 
 func main() {
-	only := flag.String("only", "", "run this mutant alone")
 	flag.Parse()
-	if flag.NArg() > 0 {
-		fmt.Fprintf(os.Stderr, "mutants: unexpected argument %q\n", flag.Arg(0))
-		os.Exit(2)
-	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	err := run(ctx, os.Stdout, *only)
+	err := run(ctx, os.Stdout, flag.Args())
 	stop()
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "mutants:", err)
@@ -61,9 +59,9 @@ func main() {
 	}
 }
 
-// run runs the mutants in the order of their names, and prints a line for each as
-// soon as it is known.
-func run(ctx context.Context, w io.Writer, only string) error {
+// run runs the mutants in the order of their names, all or only some, and prints a
+// line for each as soon as it is known.
+func run(ctx context.Context, w io.Writer, only []string) error {
 	root, err := moduleRoot(ctx)
 	if err != nil {
 		return err
@@ -72,18 +70,18 @@ func run(ctx context.Context, w io.Writer, only string) error {
 	if err != nil {
 		return err
 	}
+	if mutants, err = pick(mutants, only); err != nil {
+		return err
+	}
 	width := 0
+	var packages []string
 	for _, m := range mutants {
 		width = max(width, len(m.name))
+		packages = append(packages, m.packages()...)
 	}
-	if only != "" {
-		mutants = slices.DeleteFunc(mutants, func(m mutant) bool { return m.name != only })
-		if len(mutants) == 0 {
-			return fmt.Errorf("there is no testdata/%s.txt", only)
-		}
-	}
+	slices.Sort(packages)
 	// Where the tests fail anyway every mutant would seem to be caught.
-	if v, err := runSuite(ctx, root, nil); err != nil {
+	if v, err := runSuite(ctx, root, slices.Compact(packages), nil); err != nil {
 		return err
 	} else if v.how != survived {
 		return fmt.Errorf("the code as it is fails its tests (%s): no mutant says anything", v)
@@ -116,13 +114,26 @@ func run(ctx context.Context, w io.Writer, only string) error {
 	return nil
 }
 
+// pick returns the mutants with these names, all for none.
+func pick(mutants []mutant, names []string) ([]mutant, error) {
+	if len(names) == 0 {
+		return mutants, nil
+	}
+	for _, name := range names {
+		if !slices.ContainsFunc(mutants, func(m mutant) bool { return m.name == name }) {
+			return nil, fmt.Errorf("there is no testdata/%s.txt", name)
+		}
+	}
+	return slices.DeleteFunc(mutants, func(m mutant) bool { return !slices.Contains(names, m.name) }), nil
+}
+
 // try runs the suite on one mutant.
 func try(ctx context.Context, root string, m mutant) (verdict, error) {
 	files, err := m.apply(root)
 	if err != nil {
 		return verdict{}, err
 	}
-	v, err := runSuite(ctx, root, files)
+	v, err := runSuite(ctx, root, m.packages(), files)
 	if err != nil {
 		return v, fmt.Errorf("mutant %s: %w", m.name, err)
 	}

@@ -112,6 +112,33 @@ func TestApply(t *testing.T) {
 	require.ErrorContains(t, err, "mutant m: the engine changed")
 }
 
+// The tests that must notice are those of what is changed.
+func TestPackages(t *testing.T) {
+	of := func(files ...string) []string {
+		var m mutant
+		for _, file := range files {
+			m.changes = append(m.changes, change{file: file})
+		}
+		return m.packages()
+	}
+	both := []string{"./engine", "./internal/resilience"}
+	require.Equal(t, both, of("engine/a.go", "engine/b.go"))
+	require.Equal(t, both, of("internal/resilience/a.go"))
+	require.Equal(t, []string{"./bus", "./connectors/memory"}, of("connectors/memory/a.go", "bus/b.go"))
+}
+
+func TestPick(t *testing.T) {
+	all := func() []mutant { return []mutant{{name: "a"}, {name: "b"}, {name: "c"}} }
+	picked, err := pick(all(), nil)
+	require.NoError(t, err)
+	require.Len(t, picked, 3)
+	picked, err = pick(all(), []string{"c", "a"})
+	require.NoError(t, err)
+	require.Equal(t, []mutant{{name: "a"}, {name: "c"}}, picked)
+	_, err = pick(all(), []string{"a", "d"})
+	require.ErrorContains(t, err, "there is no testdata/d.txt")
+}
+
 func TestLoadNamesEveryFault(t *testing.T) {
 	dir := t.TempDir()
 	_, err := load(dir)

@@ -9,14 +9,29 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"path"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
 )
 
-// The suite that must catch each mutant.
-var packages = []string{"./engine", "./internal/resilience"}
+// packages are those whose tests must catch the mutant. The engine and the policies
+// that it compiles are one thing in two packages.
+func (m mutant) packages() []string {
+	var all []string
+	for _, c := range m.changes {
+		switch dir := "./" + path.Dir(c.file); dir {
+		case "./engine", "./internal/resilience":
+			all = append(all, "./engine", "./internal/resilience")
+		default:
+			all = append(all, dir)
+		}
+	}
+	slices.Sort(all)
+	return slices.Compact(all)
+}
 
 const (
 	// testTimeout is how long the tests may run: a mutant may hang.
@@ -55,9 +70,9 @@ func (v verdict) String() string {
 	return "SURVIVED"
 }
 
-// runSuite runs the tests with some files replaced. An error is one that says
+// runSuite runs the tests of some packages with some files replaced. An error is one that says
 // nothing about the tests: the code does not compile.
-func runSuite(ctx context.Context, root string, files map[string]string) (verdict, error) {
+func runSuite(ctx context.Context, root string, packages []string, files map[string]string) (verdict, error) {
 	dir, err := os.MkdirTemp("", "mutants-*")
 	if err != nil {
 		return verdict{}, err
@@ -69,12 +84,12 @@ func runSuite(ctx context.Context, root string, files map[string]string) (verdic
 	}
 	ctx, cancel := context.WithTimeout(ctx, goTimeout)
 	defer cancel()
-	build := goCommand(ctx, root, "build", "-overlay", overlay)
+	build := goCommand(ctx, root, packages, "build", "-overlay", overlay)
 	if out, err := build.CombinedOutput(); err != nil {
 		return verdict{}, fmt.Errorf("it does not build: %w\n%s", err, bytes.TrimSpace(out))
 	}
 	// Without vet: its findings are no test's.
-	test := goCommand(ctx, root, "test", "-overlay", overlay,
+	test := goCommand(ctx, root, packages, "test", "-overlay", overlay,
 		"-json", "-count=1", "-failfast", "-vet=off", "-timeout="+testTimeout.String())
 	var stderr bytes.Buffer
 	test.Stderr = &stderr
@@ -92,9 +107,8 @@ func runSuite(ctx context.Context, root string, files map[string]string) (verdic
 	return v, nil
 }
 
-// goCommand is a go command on the suite's packages that is interrupted when ctx
-// ends.
-func goCommand(ctx context.Context, root string, args ...string) *exec.Cmd {
+// goCommand is a go command on packages that is interrupted when ctx ends.
+func goCommand(ctx context.Context, root string, packages []string, args ...string) *exec.Cmd {
 	cmd := exec.CommandContext(ctx, "go", append(args, packages...)...)
 	cmd.Dir = root
 	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }

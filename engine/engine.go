@@ -76,6 +76,7 @@ type Engine struct {
 	health     health
 	runq       runq // of attempts, for workers
 	sendq      runq // of what comes after long ones, for senders
+	senders    bool // there are some
 	stats      stats
 	goes       sync.WaitGroup   // retries, of attempts and of settlements
 	pool       sync.WaitGroup   // workers
@@ -151,6 +152,9 @@ func New(c Config) (*Engine, error) {
 	e.sendq.start = func() { e.pool.Go(e.sender) }
 	e.sendq.freed = func(int) {}
 	e.sendq.crew.begin(0)
+	// With one slot outputs go out in the order of their transactions, and what a
+	// worker sends itself would overtake what waits for a sender.
+	e.senders = !c.Task.silent && p.Loop.Concurrency > 1
 	return e, nil
 }
 

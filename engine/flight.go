@@ -196,7 +196,7 @@ func (f *flight) advance(w *worker) {
 		// The flight is somebody else's.
 	case err == nil && f.step == stepProduce:
 		f.produced()
-	case err == nil && f.step == stepProcess && w.took > shortAttempt && !f.e.task.silent:
+	case err == nil && f.step == stepProcess && w.took > shortAttempt && f.e.senders:
 		f.e.sendq.push(f)
 	default:
 		f.attemptDone(err)

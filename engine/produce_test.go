@@ -167,6 +167,28 @@ func TestAnswersTooManyAndTooLate(t *testing.T) {
 	}
 }
 
+// With one slot outputs go out in the order of their transactions, whether these took
+// long or not.
+func TestOneSlotSendsInOrder(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := 0
+		r := newRig(consume(func(_ context.Context, tx ergon.Transaction[string]) (string, error) {
+			if n++; n%2 == 1 {
+				time.Sleep(time.Second)
+			}
+			return tx.ID(), nil
+		}))
+		r.policy.Loop.Concurrency = 1
+		r.push(names(100)...)
+		r.run(t)
+		var causes []string
+		for _, tx := range r.sink.All() {
+			causes = append(causes, tx.CausationID())
+		}
+		require.Equal(t, names(100), causes)
+	})
+}
+
 // R007: the phase's own limits bound what is on its way to the sinks.
 func TestProduceLimits(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -174,6 +196,7 @@ func TestProduceLimits(t *testing.T) {
 		var g gauge
 		r := newRig(consume(func(context.Context, ergon.Transaction[string]) (string, error) { return "x", nil }))
 		r.policy.Produce.Bulkhead.MaxConcurrency = 2
+		r.policy.Produce.Retry.Timeout = dur(1500 * ms)
 		r.sinkO.OnSend = func(ergon.Raw) error {
 			g.enter()
 			time.AfterFunc(time.Second-1, g.leave)
@@ -184,7 +207,7 @@ func TestProduceLimits(t *testing.T) {
 		require.EqualValues(t, 8, report.Succeeded)
 		require.Equal(t, 2, g.peak())
 		require.Equal(t, 4*time.Second, time.Since(began))
-		require.Zero(t, report.Retries, "waiting spends no attempt")
+		require.Zero(t, report.Retries, "waiting spends no attempt, nor the time of one")
 	})
 	synctest.Test(t, func(t *testing.T) {
 		began := time.Now()

@@ -359,3 +359,33 @@ func TestPullConfig(t *testing.T) {
 		require.Error(t, err, name)
 	}
 }
+
+// A puller that is allowed to asks for more than its caller has room for, and asks
+// for no more than that once it is not.
+func TestPullerAsksAhead(t *testing.T) {
+	ctx := testContext(t)
+	b := newBus(t)
+	topology(t, b)
+	fillNumbered(t, b, 100)
+	p := puller(t, b, bus.PullConfig{})
+	delivered := func() int {
+		info, err := b.ConsumerInfo(ctx, "S", "d")
+		require.NoError(t, err)
+		return info.AckPending
+	}
+	held := 0
+	fetch := func() {
+		msgs, err := p.Fetch(ctx, 3, nil)
+		require.NoError(t, err)
+		held += len(msgs)
+	}
+	p.SetAhead(5)
+	fetch()
+	require.Eventually(t, func() bool { return delivered() == 3+5 }, patience, time.Millisecond)
+	p.SetAhead(0)
+	for range 10 {
+		before := delivered()
+		fetch()
+		require.LessOrEqual(t, delivered(), max(before, held+3))
+	}
+}

@@ -117,10 +117,11 @@ func TestPublisherResendsAfterARestart(t *testing.T) {
 	require.NoError(t, err)
 	p := publisher(t, b, bus.PublisherConfig{Timeout: patience})
 	named := publish(ctx, p, &nats.Msg{Subject: "s.x", Header: nats.Header{"Nats-Msg-Id": {"one"}}})
+	fields := publishFields(ctx, p, []bus.Field{{Name: "A", Value: "1"}, {Name: "Nats-Msg-Id", Value: "three"}}, nil)
 	nameless := publish(ctx, p, &nats.Msg{Subject: "s.x"})
 	require.Eventually(t, func() bool { // or it would confirm them after the update
 		s, err := js.Stream(ctx, "S")
-		return err == nil && s.CachedInfo().State.Msgs == 2
+		return err == nil && s.CachedInfo().State.Msgs == 3
 	}, patience, time.Millisecond)
 	_, err = js.UpdateStream(ctx, jetstream.StreamConfig{Name: "S", Subjects: []string{"s.>"}})
 	require.NoError(t, err)
@@ -133,20 +134,23 @@ func TestPublisherResendsAfterARestart(t *testing.T) {
 	waiting := publish(ctx, p, &nats.Msg{Subject: "s.x", Header: nats.Header{"Nats-Msg-Id": {"two"}}})
 	r.start()
 
-	got = receive(ctx, t, named)
-	require.NoError(t, got.err)
-	require.True(t, got.ack.Resent)
-	require.True(t, got.ack.Duplicate, "its first copy was stored before")
+	for _, sent := range []<-chan outcome{named, fields} {
+		got = receive(ctx, t, sent)
+		require.NoError(t, got.err)
+		require.True(t, got.ack.Resent)
+		require.True(t, got.ack.Duplicate, "its first copy was stored before")
+	}
 	got = receive(ctx, t, waiting)
 	require.NoError(t, got.err)
 	require.False(t, got.ack.Duplicate)
 	require.NoError(t, p.Close(ctx))
 	require.Empty(t, named)
+	require.Empty(t, fields)
 	require.Empty(t, waiting)
 	require.Empty(t, nameless)
 	s, err := js.Stream(ctx, "S")
 	require.NoError(t, err)
-	require.EqualValues(t, 3, s.CachedInfo().State.Msgs)
+	require.EqualValues(t, 4, s.CachedInfo().State.Msgs)
 }
 
 // Publishing goes on through a restart, and the stream holds every message once.

@@ -2,11 +2,15 @@ package engine_test
 
 import (
 	"context"
+	"fmt"
 	"runtime"
 	"strconv"
+	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
+	"time"
 	"weak"
 
 	"github.com/stretchr/testify/require"
@@ -51,4 +55,57 @@ func TestIdleWorkersKeepNothing(t *testing.T) {
 		_, err := wait(true)
 		require.NoError(t, err)
 	})
+}
+
+// Workers end where attempts turn out to take no time, though not before some were
+// seen, and there are as many as before once attempts wait for each other.
+func TestWorkersEndAndComeAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const workers = 256
+		type round struct {
+			missing atomic.Int64
+			all     chan struct{}
+		}
+		rounds := map[string]*round{}
+		for _, name := range []string{"first", "again"} {
+			rounds[name] = &round{all: make(chan struct{})}
+			rounds[name].missing.Store(int64(workers))
+		}
+		r := newRig(consume(func(ctx context.Context, tx ergon.Transaction[string]) (ergon.None, error) {
+			together := rounds[strings.Fields(tx.ID())[0]]
+			if together.missing.Add(-1) == 0 {
+				close(together.all)
+			}
+			select {
+			case <-together.all:
+				return ergon.None{}, nil
+			case <-ctx.Done():
+				return ergon.None{}, ctx.Err()
+			}
+		}))
+		r.policy.Loop.Streaming, r.policy.Loop.Concurrency = true, workers
+		r.policy.Loop.Window, r.policy.Fetch.Batch.Size = 2*workers, workers
+		push := func(name string) {
+			for i := range workers {
+				r.push(fmt.Sprint(name, " ", i))
+			}
+		}
+		push("first")
+		e, wait := r.start(t)
+		synctest.Wait()
+		require.EqualValues(t, workers, e.Snapshot().Succeeded)
+		require.Less(t, strings.Count(stacks(), "engine.(*Engine).worker("), workers/2)
+		push("again")
+		time.Sleep(time.Second)
+		synctest.Wait()
+		require.EqualValues(t, 2*workers, e.Snapshot().Succeeded)
+		report, err := wait(true)
+		require.NoError(t, err)
+		require.Zero(t, report.Retries)
+	})
+}
+
+func stacks() string {
+	buf := make([]byte, 1<<20)
+	return string(buf[:runtime.Stack(buf, true)])
 }

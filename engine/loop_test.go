@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/ergon-framework/ergon"
+	"github.com/ergon-framework/ergon/connectors/memory"
 	"github.com/ergon-framework/ergon/engine"
 	"github.com/ergon-framework/ergon/policy"
 	"github.com/stretchr/testify/require"
@@ -206,5 +207,28 @@ func TestBatchModeFinishesABatch(t *testing.T) {
 			counts = append(counts, ev.Count)
 		}
 		require.Equal(t, []int{3, 2}, counts)
+	})
+}
+
+// A place that becomes free in a full window is filled, whatever else is held.
+func TestAFreePlaceIsFilled(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		began := time.Now()
+		var last atomic.Int64
+		r := newRig(consume(func(_ context.Context, tx ergon.Transaction[string]) (string, error) {
+			last.Store(int64(time.Since(began)))
+			return tx.ID(), nil
+		}))
+		r.sinkO.OnSend = func(tx ergon.Raw) error {
+			if tx.CausationID() == "tx-000" {
+				return memory.Answer{After: time.Minute}
+			}
+			return memory.Answer{After: time.Second}
+		}
+		r.policy.Loop.Concurrency, r.policy.Loop.Window, r.policy.Produce.Retry.Timeout = 2, 2, 0
+		r.push(names(5)...)
+		require.EqualValues(t, 5, r.run(t).Succeeded)
+		require.Less(t, time.Duration(last.Load()), 4*time.Second)
+		require.Equal(t, time.Minute, time.Since(began))
 	})
 }

@@ -338,3 +338,53 @@ func TestProducerBulkhead(t *testing.T) {
 		require.LessOrEqual(t, g.peak(), 3)
 	})
 }
+
+// What an attempt returned is void once its sends have failed: the next one's outputs
+// are all sent, whatever was confirmed before.
+func TestProducerAttemptsSendTheirOwn(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		sink := memory.NewSink(memory.SinkOptions{OnSend: func() func(ergon.Raw) error {
+			sends := 0
+			return func(ergon.Raw) error {
+				if sends++; sends == 2 {
+					return errors.New("again")
+				}
+				return nil
+			}
+		}()})
+		task := engine.Produce("make", &maker[int, ergon.Outputs]{produce: func(ctx context.Context, _ ergon.Transaction[int]) (ergon.Outputs, error) {
+			n := ergon.ExecutionOf(ctx).Attempt
+			return ergon.Outputs{ergon.To("a", n), ergon.To("a", 10*n)}, nil
+		}}, engine.Routes("a"))
+		report, err := engine.RunSeq(t.Context(), engine.Config{
+			Task: task, Producer: newProducing().policy, Sinks: map[string]ergon.Sink{"a": sink},
+		}, counted(1))
+		require.NoError(t, err)
+		require.EqualValues(t, 2, report.Outputs, "of the second attempt")
+		var payloads []string
+		for _, tx := range sink.All() {
+			payloads = append(payloads, string(tx.Payload()))
+		}
+		require.Equal(t, []string{"1", "2", "20"}, payloads)
+	})
+}
+
+// R121: the sends of a producer's attempt are over with it.
+func TestProducerSendsEndWithTheirAttempt(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := newProducing()
+		var sends atomic.Int32
+		p.sinkO.OnSend = func(ergon.Raw) error {
+			if sends.Add(1) == 1 {
+				return memory.Answer{Never: true}
+			}
+			return nil
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		report, err := p.run(ctx, &maker[int, string]{produce: spell}, counted(1))
+		require.NoError(t, err)
+		require.EqualValues(t, 1, report.Succeeded)
+		require.EqualValues(t, 1, report.Retries)
+	})
+}

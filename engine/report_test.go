@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/ergon-framework/ergon"
+	"github.com/ergon-framework/ergon/connectors/memory"
 	"github.com/ergon-framework/ergon/engine"
 	"github.com/stretchr/testify/require"
 )
@@ -82,4 +83,26 @@ func TestEventsOfATransaction(t *testing.T) {
 		require.IsType(t, engine.Ended{}, last)
 		require.EqualValues(t, 3, last.(engine.Ended).Report.Succeeded)
 	})
+}
+
+// A duration has the settlement in it, where an answer is waited for.
+func TestDurationHasTheSettlement(t *testing.T) {
+	for name, fails := range map[string]bool{"a confirmed ack": false, "a dead letter": true} {
+		synctest.Test(t, func(t *testing.T) {
+			r := newRig(consume(func(context.Context, ergon.Transaction[string]) (ergon.None, error) {
+				time.Sleep(time.Second)
+				if fails {
+					return ergon.None{}, ergon.Business("no")
+				}
+				return ergon.None{}, nil
+			}))
+			r.policy.Transaction.ConfirmAck = !fails
+			r.queueO.OnSettle = func(memory.Settled) error { return memory.Answer{After: 2 * time.Second} }
+			r.push("a")
+			r.run(t)
+			finished := eventsOf[engine.Finished](r)
+			require.Len(t, finished, 1)
+			require.Equal(t, 3*time.Second, finished[0].Duration, name)
+		})
+	}
 }

@@ -54,11 +54,12 @@ func consume[In, Out any](f func(context.Context, ergon.Transaction[In]) (Out, e
 // rig is an engine between a queue and a sink, all in memory. The fields are
 // changed before the first call of a method.
 type rig struct {
-	task   engine.Task
-	policy policy.Consumer
-	queueO memory.QueueOptions
-	sinkO  memory.SinkOptions
-	source ergon.Source // instead of the queue's
+	task    engine.Task
+	policy  policy.Consumer
+	queueO  memory.QueueOptions
+	sinkO   memory.SinkOptions
+	source  ergon.Source // instead of the queue's
+	routine func() bool
 
 	once   sync.Once
 	queue  *memory.Queue
@@ -99,7 +100,7 @@ func (r *rig) engine(t testing.TB) *engine.Engine {
 	r.make()
 	c := engine.Config{
 		Task: r.task, Source: r.source, Policy: r.policy, App: "test", Connector: "memory",
-		Sinks: map[string]ergon.Sink{}, Observe: r.events.observe,
+		Sinks: map[string]ergon.Sink{}, Observe: r.events.observe, Routine: r.routine,
 	}
 	if c.Source == nil {
 		c.Source = r.queue.Source()

@@ -175,3 +175,35 @@ func TestStuckAfterOff(t *testing.T) {
 		require.EqualValues(t, 1, report.Dead, "its hour was over its 10 s all the same")
 	})
 }
+
+// R076: the slot that stood in for one with stuck code is gone once that returns.
+func TestStuckCodeThatReturnsLeavesNoSlotMore(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		release := make(chan struct{})
+		var g gauge
+		r := newRig(consume(func(_ context.Context, tx ergon.Transaction[string]) (ergon.None, error) {
+			if tx.ID() == "stuck" {
+				<-release
+				return ergon.None{}, nil
+			}
+			g.enter()
+			defer g.leave()
+			time.Sleep(time.Second)
+			return ergon.None{}, nil
+		}))
+		r.policy.Loop.Streaming, r.policy.Loop.Concurrency = true, 2
+		r.policy.Transaction.StuckAfter = dur(time.Second)
+		r.push("stuck")
+		e, wait := r.start(t)
+		time.Sleep(time.Minute)
+		require.EqualValues(t, 1, e.Snapshot().Dead)
+		r.push(names(6)...)
+		time.Sleep(500 * ms)
+		close(release) // while both slots are busy
+		time.Sleep(time.Minute)
+		require.EqualValues(t, 6, e.Snapshot().Succeeded)
+		require.Equal(t, 2, g.peak())
+		_, err := wait(true)
+		require.NoError(t, err)
+	})
+}

@@ -447,3 +447,26 @@ type sinkless func() error
 func (f sinkless) Process(context.Context, ergon.Transaction[in]) (ergon.None, error) {
 	return ergon.None{}, f()
 }
+
+// What the engine allows reaches the server: more is delivered than a fetch has
+// room for.
+func TestPrefetchAsksAhead(t *testing.T) {
+	w := newWorld(t)
+	for range 20 {
+		w.publish(t, &nats.Msg{Data: []byte("1")})
+	}
+	w.change = func(c *jetstream.SourceConfig) { c.Parking = nil } // it would keep a share for what is due
+	s := w.source(t, time.Minute)
+	s.Prefetch(5)
+	held, err := s.Fetch(t.Context(), 3)
+	require.NoError(t, err)
+	require.NotEmpty(t, held)
+	require.Eventually(t, func() bool {
+		info, err := w.bus.ConsumerInfo(t.Context(), "IN", "task")
+		return err == nil && info.AckPending == 3+5
+	}, 10*time.Second, time.Millisecond)
+	for _, d := range held {
+		d.Settle(ergon.Settlement{Kind: ergon.Ack}, func(err error) { require.NoError(t, err) })
+	}
+	require.NoError(t, s.Close(t.Context()))
+}

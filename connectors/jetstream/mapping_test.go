@@ -54,6 +54,12 @@ func FuzzRoundTrip(f *testing.F) {
 	})
 }
 
+// A message that does not say when it was made is as old as its storing.
+func TestPlainMessageIsAsOldAsItsStoring(t *testing.T) {
+	stored := time.Unix(5, 7)
+	require.Equal(t, stored.UTC(), toRaw(&nats.Msg{}, stored.UnixNano(), "nats:S", "S:1").CreatedAt())
+}
+
 // Any headers at all make a transaction with an identity, and none of the
 // reserved ones becomes metadata.
 func FuzzForeignHeaders(f *testing.F) {

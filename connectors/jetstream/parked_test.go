@@ -131,6 +131,8 @@ func TestParkedTwiceRunsOnce(t *testing.T) {
 	require.Equal(t, 2, again[0].Info().Attempt)
 	require.NotEqual(t, first[0].Info().Stored, again[0].Info().Stored)
 	require.Equal(t, first[0].Transaction().ID(), again[0].Transaction().ID())
+	require.NotEmpty(t, first[0].Info().Epoch)
+	require.Equal(t, first[0].Info().Epoch, again[0].Info().Epoch, "or its outputs would have other IDs than before")
 	again[0].Settle(ergon.Settlement{Kind: ergon.Ack}, func(err error) { require.NoError(t, err) })
 	_, err = s.Fetch(t.Context(), 10)
 	require.ErrorIs(t, err, ergon.ErrDrained)

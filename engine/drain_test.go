@@ -245,3 +245,31 @@ func TestRunWithAnEndedContext(t *testing.T) {
 	sink.Send(t.Context(), raw("x", "1"), func(err error) { answer = err })
 	require.ErrorIs(t, answer, ergon.ErrClosed)
 }
+
+// What waits for another with its ID is given back once, also if that other one ends
+// before the source has answered.
+func TestStopReleasesWhatWaitsOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		releases := 0
+		r := newRig(consume(func(context.Context, ergon.Transaction[string]) (ergon.None, error) {
+			time.Sleep(time.Second)
+			return ergon.None{}, nil
+		}))
+		r.policy.Loop.Streaming = true
+		r.queueO.OnSettle = func(s memory.Settled) error {
+			if s.Settlement.Kind != ergon.Release {
+				return nil
+			}
+			releases++
+			return memory.Answer{After: 2 * time.Second}
+		}
+		r.push("same", "same")
+		_, wait := r.start(t)
+		time.Sleep(100 * ms)
+		report, err := wait(true)
+		require.NoError(t, err)
+		require.EqualValues(t, 1, report.Succeeded)
+		require.EqualValues(t, 1, report.Released)
+		require.Equal(t, 1, releases)
+	})
+}

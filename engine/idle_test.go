@@ -109,3 +109,43 @@ func stacks() string {
 	buf := make([]byte, 1<<20)
 	return string(buf[:runtime.Stack(buf, true)])
 }
+
+// That all that run are waiting is noticed also if one of them began only a moment
+// ago.
+func TestAStallIsNoticedAMomentLater(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		waiting := 2 * runtime.GOMAXPROCS(0)
+		var missing atomic.Int64
+		missing.Store(int64(waiting))
+		all := make(chan struct{})
+		r := newRig(consume(func(ctx context.Context, tx ergon.Transaction[string]) (ergon.None, error) {
+			switch {
+			case tx.ID() == "short":
+				time.Sleep(100 * time.Microsecond)
+			case !strings.HasPrefix(tx.ID(), "waits"):
+			case missing.Add(-1) == 0:
+				close(all)
+			default:
+				select {
+				case <-all:
+				case <-ctx.Done():
+					return ergon.None{}, ctx.Err()
+				}
+			}
+			return ergon.None{}, nil
+		}))
+		r.policy.Loop.Streaming, r.policy.Loop.Concurrency = true, 2*waiting
+		r.push(names(200)...) // now attempts are known to compute only
+		e, wait := r.start(t)
+		synctest.Wait()
+		r.push("short")
+		for i := range waiting {
+			r.push(fmt.Sprint("waits ", i))
+		}
+		time.Sleep(time.Second)
+		synctest.Wait()
+		require.EqualValues(t, 200+1+waiting, e.Snapshot().Succeeded)
+		_, err := wait(true)
+		require.NoError(t, err)
+	})
+}

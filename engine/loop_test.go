@@ -32,12 +32,15 @@ func TestConcurrencyIsExact(t *testing.T) {
 	for _, c := range []struct{ concurrency, batch int }{{1, 256}, {3, 256}, {5, 2}, {7, 1}} {
 		t.Run(fmt.Sprint(c), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
+				began := time.Now()
 				var g gauge
 				r := sleeper(&g)
 				r.policy.Loop.Concurrency, r.policy.Fetch.Batch.Size = c.concurrency, c.batch
 				r.push(names(30)...)
 				require.EqualValues(t, 30, r.run(t).Succeeded)
 				require.Equal(t, c.concurrency, g.peak())
+				rounds := (30 + c.concurrency - 1) / c.concurrency
+				require.Equal(t, time.Duration(rounds)*time.Second, time.Since(began), "no slot stands idle")
 			})
 		})
 	}

@@ -1,7 +1,7 @@
 // Command mutants breaks the engine on purpose, in one way after the other, and
 // says which test notices. It is the test of the engine's tests:
 //
-//	go run ./test/mutants            all of them, ten to twenty minutes
+//	go run ./test/mutants            all of them, half an hour
 //	go run ./test/mutants NAME...    these
 //
 // It ends with exit code 1 if a mutant survives, and also if one no longer fits

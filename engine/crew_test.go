@@ -1,0 +1,163 @@
+package engine_test
+
+import (
+	"context"
+	"fmt"
+	"runtime"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/ergon-framework/ergon"
+	"github.com/stretchr/testify/require"
+)
+
+// someNames makes n IDs that begin with kind.
+func someNames(kind string, n int) []string {
+	ids := make([]string, n)
+	for i := range ids {
+		ids[i] = fmt.Sprintf("%s-%05d", kind, i)
+	}
+	return ids
+}
+
+// Attempts that only compute take no virtual time. As soon as that is known, no more
+// of them run at once than there are cores, however many slots there are.
+func TestComputingTakesNoMoreWorkersThanCores(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var g gauge
+		r := newRig(consume(func(_ context.Context, tx ergon.Transaction[string]) (ergon.None, error) {
+			if strings.HasPrefix(tx.ID(), "warm") {
+				return ergon.None{}, nil
+			}
+			g.enter()
+			defer g.leave()
+			for range 3 {
+				runtime.Gosched() // whoever else could begin one does
+			}
+			return ergon.None{}, nil
+		}))
+		r.policy.Loop.Streaming, r.policy.Loop.Concurrency = true, 64
+		r.push(someNames("warm", 1000)...)
+		e, wait := r.start(t)
+		synctest.Wait()
+		r.push(someNames("short", 4000)...)
+		synctest.Wait()
+		require.EqualValues(t, 5000, e.Snapshot().Succeeded)
+		require.LessOrEqual(t, g.peak(), runtime.GOMAXPROCS(0)+1)
+		_, err := wait(true)
+		require.NoError(t, err)
+	})
+}
+
+// Where every attempt was short so far and all begin to wait, the queue stands still
+// and the workers double each time that it is seen to.
+func TestAllSlotsAreUsedOnceAttemptsWait(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const slots = 64
+		var g gauge
+		release := make(chan struct{})
+		r := newRig(consume(func(_ context.Context, tx ergon.Transaction[string]) (ergon.None, error) {
+			if strings.HasPrefix(tx.ID(), "short") {
+				return ergon.None{}, nil
+			}
+			g.enter()
+			defer g.leave()
+			<-release
+			return ergon.None{}, nil
+		}))
+		r.policy.Loop.Concurrency, r.policy.Process.Retry.Timeout = slots, 0
+		r.push(someNames("short", 3000)...)
+		r.push(someNames("waits", 2*slots)...)
+		_, wait := r.start(t)
+		synctest.Wait()
+		require.Less(t, g.peak(), slots, "they were taken for short ones")
+		for took := 0; g.peak() < slots; took++ {
+			require.Less(t, took, 16, "ms, with %d of %d slots in use", g.peak(), slots)
+			time.Sleep(ms)
+			synctest.Wait()
+		}
+		close(release)
+		report, err := wait(false)
+		require.NoError(t, err)
+		require.EqualValues(t, 3000+2*slots, report.Succeeded)
+		require.Equal(t, slots, g.peak())
+	})
+}
+
+// A few that wait for an hour don't hold up the short ones, whether these come all
+// together or one by one: it takes one stall to find that out and not one for each.
+func TestShortOnesPassThoseThatWait(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var short atomic.Int32
+		r := newRig(consume(func(_ context.Context, tx ergon.Transaction[string]) (ergon.None, error) {
+			switch {
+			case strings.HasPrefix(tx.ID(), "waits"):
+				time.Sleep(time.Hour)
+			case strings.HasPrefix(tx.ID(), "short"):
+				short.Add(1)
+			}
+			return ergon.None{}, nil
+		}))
+		r.policy.Loop.Streaming, r.policy.Loop.Concurrency = true, 64
+		r.policy.Process.Retry.Timeout, r.policy.Transaction.Timeout = 0, 0
+		cores := runtime.GOMAXPROCS(0)
+		r.push(someNames("warm", 1000)...)
+		e, wait := r.start(t)
+		synctest.Wait()
+		r.push(someNames("waits", cores)...) // as many as would keep all others out
+		synctest.Wait()
+		require.Equal(t, cores, e.Snapshot().Running)
+
+		began := time.Now()
+		until := func(n int32) {
+			for synctest.Wait(); short.Load() < n; synctest.Wait() {
+				require.Less(t, time.Since(began), 20*ms, "after %d short ones of %d", short.Load(), n)
+				time.Sleep(ms)
+			}
+		}
+		ids := someNames("short", 3500)
+		r.push(ids[0])
+		synctest.Wait()
+		require.Zero(t, short.Load(), "a stall is waited for, or nothing is tested here")
+		for n, id := range ids[1:500] {
+			r.push(id)
+			until(int32(n + 2))
+		}
+		r.push(ids[500:]...)
+		until(3500)
+		time.Sleep(time.Hour)
+		report, err := wait(true)
+		require.NoError(t, err)
+		require.EqualValues(t, 4500+cores, report.Succeeded)
+	})
+}
+
+// What a burst of waiting attempts brought up goes again when only short ones follow.
+func TestIdleWorkersEnd(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const slots = 64
+		cores := runtime.GOMAXPROCS(0)
+		r := newRig(consume(func(_ context.Context, tx ergon.Transaction[string]) (ergon.None, error) {
+			if strings.HasPrefix(tx.ID(), "waits") {
+				time.Sleep(time.Second)
+			}
+			return ergon.None{}, nil
+		}))
+		r.policy.Loop.Streaming, r.policy.Loop.Concurrency = true, slots
+		r.push(someNames("waits", slots)...)
+		e, wait := r.start(t)
+		time.Sleep(2 * time.Second)
+		require.Equal(t, slots, e.Workers())
+		for _, id := range someNames("short", 500) {
+			r.push(id)
+			synctest.Wait()
+		}
+		require.EqualValues(t, slots+500, e.Snapshot().Succeeded)
+		require.LessOrEqual(t, e.Workers(), cores+1)
+		_, err := wait(true)
+		require.NoError(t, err)
+	})
+}

@@ -1,0 +1,145 @@
+package engine_test
+
+import (
+	"context"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/ergon-framework/ergon"
+	"github.com/ergon-framework/ergon/engine"
+	"github.com/stretchr/testify/require"
+)
+
+// gate is a sink whose Send blocks until it is opened or its context ends, as one may
+// whose buffers are full.
+type gate struct {
+	open    chan struct{}
+	entered atomic.Int32
+	stored  atomic.Int32
+}
+
+func (g *gate) Send(ctx context.Context, _ ergon.Raw, done func(error)) {
+	g.entered.Add(1)
+	select {
+	case <-g.open:
+		g.stored.Add(1)
+		done(nil)
+	case <-ctx.Done():
+		done(context.Cause(ctx))
+	}
+}
+
+func (g *gate) Close(context.Context) error { return nil }
+
+// gated is an engine with one slot whose task takes 1 ms, which is long, and whose
+// sink is the gate.
+func gated(t *testing.T, g *gate, begun *atomic.Int32, change func(*rig)) (*engine.Engine, *rig) {
+	r := newRig(consume(func(context.Context, ergon.Transaction[string]) (string, error) {
+		begun.Add(1)
+		time.Sleep(ms)
+		return "x", nil
+	}))
+	r.policy.Loop.Concurrency = 1
+	r.policy.Produce.Retry.Timeout = 0
+	change(r)
+	r.make()
+	e, err := engine.New(engine.Config{
+		Task: r.task, Source: r.queue.Source(), Sinks: map[string]ergon.Sink{"out": g}, Policy: r.policy, Observe: r.events.observe,
+	})
+	require.NoError(t, err)
+	return e, r
+}
+
+func runBeside(ctx context.Context, e *engine.Engine) (wait func() (engine.Report, error)) {
+	var report engine.Report
+	var err error
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		report, err = e.Run(ctx)
+	}()
+	return func() (engine.Report, error) {
+		<-ended
+		return report, err
+	}
+}
+
+// The slot of a long attempt is free while its output is being sent: the next attempt
+// begins while the first Send has not returned. The window bounds how far that goes.
+func TestASlotIsFreeWhileItsOutputsAreSent(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const window = 5
+		g := &gate{open: make(chan struct{})}
+		var begun atomic.Int32
+		e, r := gated(t, g, &begun, func(r *rig) { r.policy.Loop.Window = window })
+		r.push(names(12)...)
+		wait := runBeside(t.Context(), e)
+		time.Sleep(time.Second)
+		synctest.Wait()
+		require.EqualValues(t, 1, g.entered.Load(), "as many senders as slots")
+		require.EqualValues(t, window, begun.Load())
+		require.Equal(t, window, e.Snapshot().Held)
+		require.Zero(t, e.Snapshot().Running)
+		close(g.open)
+		report, err := wait()
+		require.NoError(t, err)
+		require.EqualValues(t, 12, report.Succeeded)
+		require.EqualValues(t, 12, report.Outputs)
+		require.EqualValues(t, 12, g.stored.Load())
+	})
+}
+
+// A stop finishes what waits for a sender as it finishes what runs.
+func TestStopFinishesWhatWaitsForASender(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := &gate{open: make(chan struct{})}
+		var begun atomic.Int32
+		e, r := gated(t, g, &begun, func(r *rig) {
+			r.policy.Loop.Streaming, r.policy.Loop.Window = true, 5
+			r.policy.Shutdown.Grace = dur(10 * time.Second)
+		})
+		r.push(names(12)...)
+		ctx, stop := context.WithCancel(t.Context())
+		wait := runBeside(ctx, e)
+		time.Sleep(time.Second)
+		stop()
+		time.Sleep(time.Second)
+		close(g.open)
+		report, err := wait()
+		require.NoError(t, err)
+		require.EqualValues(t, 5, report.Succeeded)
+		require.Zero(t, report.Abandoned)
+		require.Equal(t, report.Fetched, report.Succeeded+report.Released)
+		require.Equal(t, 7, r.queue.Counts().Len())
+	})
+}
+
+// Past the grace, what a sink that takes nothing holds up is given back, and so is
+// what waits behind it: nothing is left to its lease.
+func TestStopGivesBackWhatWaitsForASender(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := &gate{open: make(chan struct{})}
+		var begun atomic.Int32
+		e, r := gated(t, g, &begun, func(r *rig) {
+			r.policy.Loop.Streaming, r.policy.Loop.Window = true, 5
+			r.policy.Shutdown.Grace = dur(time.Second)
+		})
+		r.push(names(12)...)
+		ctx, stop := context.WithCancel(t.Context())
+		wait := runBeside(ctx, e)
+		time.Sleep(time.Second)
+		stop()
+		began := time.Now()
+		report, err := wait()
+		require.NoError(t, err)
+		require.LessOrEqual(t, time.Since(began), engine.StopTime(r.policy.Shutdown))
+		require.Zero(t, report.Succeeded)
+		require.Zero(t, report.Dead)
+		require.Zero(t, report.Abandoned)
+		require.Equal(t, report.Fetched, report.Released)
+		time.Sleep(time.Second)
+		require.Equal(t, 12, r.queue.Counts().Ready)
+	})
+}

@@ -44,10 +44,11 @@ type Config struct {
 	// goroutines at once. It must return quickly and must not call the engine.
 	Observe func(Event)
 	// Routine, if set, is asked before an event of a transaction that does well is
-	// made for Observe: false spares it. Those events are Fetched, Started, and
-	// AttemptEnded and Finished without an error; five a transaction, which cost more
-	// than all else that is done for one, and mostly nobody wants to hear of them. It
-	// is called from many goroutines at once. Default: Observe hears of everything.
+	// made for Observe: false spares it. Those events are Fetched, Started,
+	// AttemptEnded without an error, and Finished of what succeeded or was merged;
+	// five a transaction, which cost more than all else that is done for one, and
+	// mostly nobody wants to hear of them. It is called from many goroutines at once.
+	// Default: Observe hears of everything.
 	Routine func() bool
 	// Tracer, if set, is told of transactions, and makes their traces. Default: what
 	// came with a transaction is handed on as it is.

@@ -54,17 +54,18 @@ func consume[In, Out any](f func(context.Context, ergon.Transaction[In]) (Out, e
 // rig is an engine between a queue and a sink, all in memory. The fields are
 // changed before the first call of a method.
 type rig struct {
-	task    engine.Task
-	policy  policy.Consumer
-	queueO  memory.QueueOptions
-	sinkO   memory.SinkOptions
-	source  ergon.Source // instead of the queue's
-	routine func() bool
+	task   engine.Task
+	policy policy.Consumer
+	queueO memory.QueueOptions
+	sinkO  memory.SinkOptions
+	source ergon.Source // instead of the queue's
+	routes ergon.Sink   // instead of the sink, for every route
 
-	once   sync.Once
-	queue  *memory.Queue
-	sink   *memory.Sink
-	events recorder
+	once    sync.Once
+	queue   *memory.Queue
+	sink    *memory.Sink
+	events  recorder
+	routine func() bool
 }
 
 // newRig returns a rig that ends once its queue is drained, retries three times
@@ -99,17 +100,21 @@ func (r *rig) engine(t testing.TB) *engine.Engine {
 	t.Helper()
 	r.make()
 	c := engine.Config{
-		Task: r.task, Source: r.source, Policy: r.policy, App: "test", Connector: "memory",
+		Task: r.task, Source: r.source, Policy: r.policy, Producer: policy.DefaultProducer(), App: "test", Connector: "memory",
 		Sinks: map[string]ergon.Sink{}, Observe: r.events.observe, Routine: r.routine,
 	}
 	if c.Source == nil {
 		c.Source = r.queue.Source()
 	}
+	sink := r.routes
+	if sink == nil {
+		sink = keptOpen{r.sink}
+	}
 	for _, route := range r.task.Routes() {
-		c.Sinks[route] = keptOpen{r.sink}
+		c.Sinks[route] = sink
 	}
 	if r.task.Sends() && len(c.Sinks) == 0 {
-		c.Sinks["out"] = keptOpen{r.sink}
+		c.Sinks["out"] = sink
 	}
 	e, err := engine.New(c)
 	require.NoError(t, err)

@@ -33,37 +33,19 @@ func (g *gate) Send(ctx context.Context, _ ergon.Raw, done func(error)) {
 
 func (g *gate) Close(context.Context) error { return nil }
 
-// gated is an engine with one slot whose task takes 1 ms, which is long, and whose
-// sink is the gate.
-func gated(t *testing.T, g *gate, begun *atomic.Int32, change func(*rig)) (*engine.Engine, *rig) {
+// gated is a rig with one slot whose task takes 1 ms, which is long, and whose sink
+// is the gate.
+func gated(g *gate, begun *atomic.Int32, window int) *rig {
 	r := newRig(consume(func(context.Context, ergon.Transaction[string]) (string, error) {
 		begun.Add(1)
 		time.Sleep(ms)
 		return "x", nil
 	}))
-	r.policy.Loop.Concurrency = 1
+	r.policy.Loop.Concurrency, r.policy.Loop.Window = 1, window
 	r.policy.Produce.Retry.Timeout = 0
-	change(r)
-	r.make()
-	e, err := engine.New(engine.Config{
-		Task: r.task, Source: r.queue.Source(), Sinks: map[string]ergon.Sink{"out": g}, Policy: r.policy, Observe: r.events.observe,
-	})
-	require.NoError(t, err)
-	return e, r
-}
-
-func runBeside(ctx context.Context, e *engine.Engine) (wait func() (engine.Report, error)) {
-	var report engine.Report
-	var err error
-	ended := make(chan struct{})
-	go func() {
-		defer close(ended)
-		report, err = e.Run(ctx)
-	}()
-	return func() (engine.Report, error) {
-		<-ended
-		return report, err
-	}
+	r.routes = g
+	r.push(names(12)...)
+	return r
 }
 
 // The slot of a long attempt is free while its output is being sent: the next attempt
@@ -73,9 +55,7 @@ func TestASlotIsFreeWhileItsOutputsAreSent(t *testing.T) {
 		const window = 5
 		g := &gate{open: make(chan struct{})}
 		var begun atomic.Int32
-		e, r := gated(t, g, &begun, func(r *rig) { r.policy.Loop.Window = window })
-		r.push(names(12)...)
-		wait := runBeside(t.Context(), e)
+		e, wait := gated(g, &begun, window).start(t)
 		time.Sleep(time.Second)
 		synctest.Wait()
 		require.EqualValues(t, 1, g.entered.Load(), "as many senders as slots")
@@ -83,7 +63,7 @@ func TestASlotIsFreeWhileItsOutputsAreSent(t *testing.T) {
 		require.Equal(t, window, e.Snapshot().Held)
 		require.Zero(t, e.Snapshot().Running)
 		close(g.open)
-		report, err := wait()
+		report, err := wait(false)
 		require.NoError(t, err)
 		require.EqualValues(t, 12, report.Succeeded)
 		require.EqualValues(t, 12, report.Outputs)
@@ -96,18 +76,12 @@ func TestStopFinishesWhatWaitsForASender(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g := &gate{open: make(chan struct{})}
 		var begun atomic.Int32
-		e, r := gated(t, g, &begun, func(r *rig) {
-			r.policy.Loop.Streaming, r.policy.Loop.Window = true, 5
-			r.policy.Shutdown.Grace = dur(10 * time.Second)
-		})
-		r.push(names(12)...)
-		ctx, stop := context.WithCancel(t.Context())
-		wait := runBeside(ctx, e)
+		r := gated(g, &begun, 5)
+		r.policy.Loop.Streaming, r.policy.Shutdown.Grace = true, dur(10*time.Second)
+		_, wait := r.start(t)
 		time.Sleep(time.Second)
-		stop()
-		time.Sleep(time.Second)
-		close(g.open)
-		report, err := wait()
+		time.AfterFunc(time.Second, func() { close(g.open) })
+		report, err := wait(true)
 		require.NoError(t, err)
 		require.EqualValues(t, 5, report.Succeeded)
 		require.Zero(t, report.Abandoned)
@@ -122,17 +96,12 @@ func TestStopGivesBackWhatWaitsForASender(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g := &gate{open: make(chan struct{})}
 		var begun atomic.Int32
-		e, r := gated(t, g, &begun, func(r *rig) {
-			r.policy.Loop.Streaming, r.policy.Loop.Window = true, 5
-			r.policy.Shutdown.Grace = dur(time.Second)
-		})
-		r.push(names(12)...)
-		ctx, stop := context.WithCancel(t.Context())
-		wait := runBeside(ctx, e)
+		r := gated(g, &begun, 5)
+		r.policy.Loop.Streaming, r.policy.Shutdown.Grace = true, dur(time.Second)
+		_, wait := r.start(t)
 		time.Sleep(time.Second)
-		stop()
 		began := time.Now()
-		report, err := wait()
+		report, err := wait(true)
 		require.NoError(t, err)
 		require.LessOrEqual(t, time.Since(began), engine.StopTime(r.policy.Shutdown))
 		require.Zero(t, report.Succeeded)

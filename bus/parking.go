@@ -171,7 +171,9 @@ type Room struct{ payload int64 }
 func (r Room) Fits(m *nats.Msg) bool {
 	const notes = 2048
 	more := len(semconv.ParkedPrefix)*len(m.Header) + notes
-	return headerSize(m.Header)+more <= maxHeader && int64(m.Size()+more) <= r.payload
+	header := headerSize(m.Header)
+	size := len(m.Subject) + len(m.Reply) + header + len(m.Data)
+	return header+more <= maxHeader && int64(size+more) <= r.payload
 }
 
 // Empty reports whether a lane holds nothing: nothing waits, nothing is due, and

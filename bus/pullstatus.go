@@ -39,6 +39,7 @@ func (p *Puller) receive(round uint64, m *nats.Msg) {
 	}
 	p.refusals = 0
 	p.came++
+	unlink(m)
 	p.buf.push(m, time.Now())
 	if p.buf.len() == 1 {
 		select {
@@ -50,6 +51,13 @@ func (p *Puller) receive(round uint64, m *nats.Msg) {
 		p.waiting = false
 		p.signal()
 	}
+}
+
+// unlink makes a message forget the one that came after it. nats.go keeps what waits
+// for its callback in a list and leaves the link in what it took out, so whoever holds
+// on to a message holds on to all that followed it in the burst.
+func unlink(m *nats.Msg) {
+	*m = nats.Msg{Subject: m.Subject, Reply: m.Reply, Header: m.Header, Data: m.Data, Sub: m.Sub}
 }
 
 // delivered counts one message against what was asked.

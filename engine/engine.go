@@ -77,7 +77,6 @@ type Engine struct {
 	health     health
 	runq       runq // of attempts, for workers
 	sendq      runq // of what comes after long ones, for senders
-	senders    bool // there are some
 	stats      stats
 	goes       sync.WaitGroup   // retries, of attempts and of settlements
 	pool       sync.WaitGroup   // workers
@@ -153,9 +152,6 @@ func New(c Config) (*Engine, error) {
 	e.sendq.start = func() { e.pool.Go(e.sender) }
 	e.sendq.freed = func(int) {}
 	e.sendq.crew.begin(0)
-	// With one slot outputs go out in the order of their transactions, and what a
-	// worker sends itself would overtake what waits for a sender.
-	e.senders = !c.Task.silent && p.Loop.Concurrency > 1
 	return e, nil
 }
 
@@ -251,6 +247,11 @@ func (e *Engine) sender() {
 		f.attemptDone(nil)
 	}
 }
+
+// inLine reports whether what follows an attempt has to stand in line however short it
+// was: with one slot outputs are sent in the order of their inputs, and what a short
+// one sent from its slot would overtake what the one sender has not sent yet.
+func (e *Engine) inLine() bool { return e.policy.Loop.Concurrency == 1 && e.sendq.load.Load() > 0 }
 
 // worker runs attempts until the queue is closed. fresh is false for one that
 // takes the place of another.

@@ -196,7 +196,7 @@ func (f *flight) advance(w *worker) {
 		// The flight is somebody else's.
 	case err == nil && f.step == stepProduce:
 		f.produced()
-	case err == nil && f.step == stepProcess && w.took > shortAttempt && f.e.senders:
+	case err == nil && f.step == stepProcess && !f.e.task.silent && (w.took > shortAttempt || f.e.inLine()):
 		f.e.sendq.push(f)
 	default:
 		f.attemptDone(err)

@@ -167,53 +167,6 @@ func TestAnswersTooManyAndTooLate(t *testing.T) {
 	}
 }
 
-// With one slot outputs go out in the order of their transactions, whether these took
-// long or not.
-func TestOneSlotSendsInOrder(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		n := 0
-		r := newRig(consume(func(_ context.Context, tx ergon.Transaction[string]) (string, error) {
-			if n++; n%2 == 1 {
-				time.Sleep(time.Second)
-			}
-			return tx.ID(), nil
-		}))
-		r.policy.Loop.Concurrency = 1
-		r.push(names(100)...)
-		r.run(t)
-		var causes []string
-		for _, tx := range r.sink.All() {
-			causes = append(causes, tx.CausationID())
-		}
-		require.Equal(t, names(100), causes)
-	})
-}
-
-// R097: a sink that takes its time to take an output holds no slot, where attempts take
-// long enough to be worth another's.
-func TestSendingHoldsNoSlot(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		var started atomic.Int32
-		r := newRig(consume(func(context.Context, ergon.Transaction[string]) (string, error) {
-			started.Add(1)
-			time.Sleep(ms)
-			return "x", nil
-		}))
-		r.policy.Loop.Concurrency = 2
-		r.sinkO.OnSend = func(ergon.Raw) error {
-			time.Sleep(time.Second)
-			return nil
-		}
-		r.push(names(8)...)
-		_, wait := r.start(t)
-		time.Sleep(500 * ms)
-		require.EqualValues(t, 8, started.Load())
-		report, err := wait(false)
-		require.NoError(t, err)
-		require.EqualValues(t, 8, report.Succeeded)
-	})
-}
-
 // R007: the phase's own limits bound what is on its way to the sinks.
 func TestProduceLimits(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -2,6 +2,8 @@ package engine_test
 
 import (
 	"context"
+	"fmt"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -110,5 +112,41 @@ func TestStopGivesBackWhatWaitsForASender(t *testing.T) {
 		require.Equal(t, report.Fetched, report.Released)
 		time.Sleep(time.Second)
 		require.Equal(t, 12, r.queue.Counts().Ready)
+	})
+}
+
+// slowSink keeps the order in which it was given outputs. Taking one whose payload says
+// long takes a while.
+type slowSink struct{ got history }
+
+func (s *slowSink) Send(_ context.Context, tx ergon.Raw, done func(error)) {
+	if strings.Contains(string(tx.Payload()), "long") {
+		time.Sleep(10 * ms)
+	}
+	s.got.add("%s", tx.CausationID())
+	done(nil)
+}
+
+func (s *slowSink) Close(context.Context) error { return nil }
+
+// One slot is in order: what a short attempt sends does not overtake what a long one
+// before it left to the sender.
+func TestOneSlotSendsInOrder(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		sink := &slowSink{}
+		r := newRig(consume(func(_ context.Context, tx ergon.Transaction[string]) (string, error) {
+			if strings.HasPrefix(tx.ID(), "long") {
+				time.Sleep(ms)
+			}
+			return tx.ID(), nil
+		}))
+		r.policy.Loop.Concurrency, r.routes = 1, sink
+		var ids []string
+		for i := range 60 {
+			ids = append(ids, fmt.Sprintf("%s-%d", [...]string{"long", "short", "short", "long", "long", "short"}[i%6], i))
+		}
+		r.push(ids...)
+		require.EqualValues(t, len(ids), r.run(t).Succeeded)
+		require.Equal(t, ids, sink.got.all())
 	})
 }

@@ -359,32 +359,3 @@ func TestPullConfig(t *testing.T) {
 		require.Error(t, err, name)
 	}
 }
-
-// A puller that is allowed to asks for more than its caller has room for, and asks
-// for no more than that once it is not.
-func TestPullerAsksAhead(t *testing.T) {
-	ctx := testContext(t)
-	b := newBus(t)
-	topology(t, b)
-	fillNumbered(t, b, 100)
-	p := puller(t, b, bus.PullConfig{})
-	asked := func() int { // that came, and that may come
-		at := p.Progress()
-		return int(at.Came) + at.Asked
-	}
-	held := 0
-	fetch := func() {
-		msgs, err := p.Fetch(ctx, 3, nil)
-		require.NoError(t, err)
-		held += len(msgs)
-	}
-	p.SetAhead(5)
-	fetch()
-	require.Equal(t, 3+5, asked())
-	p.SetAhead(0)
-	for range 10 {
-		before := asked()
-		fetch()
-		require.LessOrEqual(t, asked(), max(before, held+3))
-	}
-}

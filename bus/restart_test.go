@@ -117,7 +117,7 @@ func TestPublisherResendsAfterARestart(t *testing.T) {
 	require.NoError(t, err)
 	p := publisher(t, b, bus.PublisherConfig{Timeout: patience})
 	named := publish(ctx, p, &nats.Msg{Subject: "s.x", Header: nats.Header{"Nats-Msg-Id": {"one"}}})
-	fields := publishFields(ctx, p, []bus.Field{{Name: "A", Value: "1"}, {Name: "Nats-Msg-Id", Value: "three"}}, nil)
+	fields := publishFields(ctx, p, "s.x", []bus.Field{{Name: "A", Value: "1"}, {Name: "Nats-Msg-Id", Value: "three"}}, nil)
 	nameless := publish(ctx, p, &nats.Msg{Subject: "s.x"})
 	require.Eventually(t, func() bool { // or it would confirm them after the update
 		s, err := js.Stream(ctx, "S")

@@ -111,6 +111,7 @@ func (q *runq) next(w *worker, fresh bool) *flight {
 	for q.head == nil {
 		if q.closed || q.crew.few() && len(q.idle) >= q.crew.cores {
 			q.workers--
+			q.dismiss()
 			q.mu.Unlock()
 			return nil
 		}
@@ -135,6 +136,17 @@ func (q *runq) next(w *worker, fresh bool) *flight {
 	q.wake()
 	q.mu.Unlock()
 	return f
+}
+
+// dismiss wakes one of the idle workers that are too many by now, those that parked
+// while attempts were long. It finds nothing to do, and wakes the next. The caller
+// holds the lock.
+func (q *runq) dismiss() {
+	if !q.closed && len(q.idle) > q.crew.cores {
+		w := q.idle[0]
+		q.idle = q.idle[1:]
+		w <- struct{}{}
+	}
 }
 
 // idled counts a slot as free. The caller holds the lock.

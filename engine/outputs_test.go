@@ -5,6 +5,8 @@ import (
 	"slices"
 	"strconv"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/ergon-framework/ergon"
 	"github.com/ergon-framework/ergon/engine"
@@ -113,4 +115,19 @@ func TestManyOutputs(t *testing.T) {
 	require.EqualValues(t, 300, report.Outputs)
 	require.Len(t, r.sink.All(), 300)
 	require.Zero(t, r.sink.Duplicates())
+}
+
+// R053: an output's time is the Now of its transaction, whenever it was made.
+func TestOutputIsAsOldAsItsTransactionsNow(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var now time.Time
+		r := newRig(consume(func(ctx context.Context, _ ergon.Transaction[string]) (string, error) {
+			time.Sleep(time.Second)
+			now = ergon.Now(ctx)
+			return "x", nil
+		}))
+		r.push("a")
+		r.run(t)
+		require.Equal(t, now.UTC(), r.sink.All()[0].CreatedAt())
+	})
 }

@@ -66,6 +66,7 @@ type rig struct {
 	sink    *memory.Sink
 	events  recorder
 	routine func() bool
+	tracer  engine.Tracer
 }
 
 // newRig returns a rig that ends once its queue is drained, retries three times
@@ -101,7 +102,7 @@ func (r *rig) engine(t testing.TB) *engine.Engine {
 	r.make()
 	c := engine.Config{
 		Task: r.task, Source: r.source, Policy: r.policy, Producer: policy.DefaultProducer(), App: "test", Connector: "memory",
-		Sinks: map[string]ergon.Sink{}, Observe: r.events.observe, Routine: r.routine,
+		Sinks: map[string]ergon.Sink{}, Observe: r.events.observe, Routine: r.routine, Tracer: r.tracer,
 	}
 	if c.Source == nil {
 		c.Source = r.queue.Source()

@@ -64,6 +64,11 @@ func (s *stage) look(ctx context.Context, job *work.Job, n int64) (*found, error
 		if want := work.Compute(work.Input(out.ID)); out != want {
 			f.outputs.fault("the output of input %d is %+v, and not %+v", out.ID, out, want)
 		}
+		if parts := len(job.Parts); parts > 0 {
+			if want := job.Parts[out.ID%int64(parts)].Output; m.Subject() != want {
+				f.outputs.fault("the output of input %d is at %s, and not at %s", out.ID, m.Subject(), want)
+			}
+		}
 	})
 	if err != nil {
 		return nil, err

@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 	"time"
 
@@ -109,8 +110,23 @@ func contend(ctx context.Context, run Contender, text string) error {
 		return errors.New("the contender returned before it was told to")
 	}
 	report := job.Report()
-	report.SetupCPU = setup
+	report.SetupCPU, report.MaxRSS = setup, maxRSS()
 	return json.NewEncoder(os.Stdout).Encode(report)
+}
+
+// maxRSS is asked of /proc, and not of the parent's rusage: there, a process that
+// was begun by vfork and exec has its parent's peak as the least.
+func maxRSS() int64 {
+	status, err := os.ReadFile("/proc/self/status")
+	if err != nil {
+		return 0
+	}
+	_, rest, _ := strings.Cut(string(status), "VmHWM:")
+	var kib int64
+	if _, err := fmt.Sscanf(rest, "%d kB", &kib); err != nil {
+		return 0
+	}
+	return kib << 10
 }
 
 func cpuTime() time.Duration {

@@ -7,7 +7,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"time"
 )
 
@@ -50,12 +49,7 @@ func Run(ctx context.Context, o Options) (results []Result, err error) {
 	if err := o.validate(); err != nil {
 		return nil, err
 	}
-	dir, err := os.MkdirTemp("", "ergon-bench-")
-	if err != nil {
-		return nil, fmt.Errorf("make a directory for the server's streams: %w", err)
-	}
-	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
-	s, err := newStage(ctx, dir)
+	s, err := newStage(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -74,11 +68,15 @@ func Run(ctx context.Context, o Options) (results []Result, err error) {
 					return results, fmt.Errorf("%s, round %d, %s: %w", w.Name, round+1, name, err)
 				}
 				results = append(results, r)
-				if o.Progress != nil {
-					o.Progress(fmt.Sprintf("%s round %d/%d %s", w.Name, round+1, o.Rounds, r))
-				}
+				tell(o.Progress, "%s round %d/%d %s", w.Name, round+1, o.Rounds, r)
 			}
 		}
 	}
 	return results, nil
+}
+
+func tell(progress func(string), format string, a ...any) {
+	if progress != nil {
+		progress(fmt.Sprintf(format, a...))
+	}
 }

@@ -2,7 +2,6 @@ package harness
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -13,8 +12,8 @@ import (
 // publish publishes transactions at a rate and returns when it published each.
 // It keeps to the clock and not to the contender: one that stalls gets what
 // became due meanwhile all the same.
-func (s *stage) publish(ctx context.Context, p *process, job *work.Job, rate int) ([]time.Time, error) {
-	if err := s.waiting(ctx, p, job); err != nil {
+func (s *stage) publish(ctx context.Context, job *work.Job, rate int) ([]time.Time, error) {
+	if err := s.waiting(ctx, job); err != nil {
 		return nil, err
 	}
 	at := make([]time.Time, job.Inputs)
@@ -28,8 +27,6 @@ func (s *stage) publish(ctx context.Context, p *process, job *work.Job, rate int
 		if wait := time.Until(due); wait > 0 {
 			select {
 			case <-time.After(wait):
-			case <-p.ended:
-				return nil, errors.New("the contender ended before it was done")
 			case <-ctx.Done():
 				return nil, context.Cause(ctx)
 			}
@@ -40,31 +37,6 @@ func (s *stage) publish(ctx context.Context, p *process, job *work.Job, rate int
 		}
 	}
 	return at, nil
-}
-
-// waiting returns when the contender has a pull request open: its start is not
-// to be part of the latency.
-func (s *stage) waiting(ctx context.Context, p *process, job *work.Job) error {
-	consumer, err := s.js.Consumer(ctx, job.Stream, job.Durable)
-	if err != nil {
-		return fmt.Errorf("look up consumer %s/%s: %w", job.Stream, job.Durable, err)
-	}
-	for {
-		info, err := consumer.Info(ctx)
-		if err != nil {
-			return fmt.Errorf("look at consumer %s/%s: %w", job.Stream, job.Durable, err)
-		}
-		if info.NumWaiting > 0 {
-			return nil
-		}
-		select {
-		case <-time.After(25 * time.Millisecond):
-		case <-p.ended:
-			return errors.New("the contender ended before it asked for anything")
-		case <-ctx.Done():
-			return context.Cause(ctx)
-		}
-	}
 }
 
 // percentiles are p50, p99 and p99.9 of the times from publish to storage. The

@@ -2,24 +2,26 @@ package harness
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"path/filepath"
 	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/ergon-framework/ergon/benchmarks/work"
 )
 
 // Result is one run of one contender.
 type Result struct {
-	Workload, Contender string
+	Workload  string `json:"workload"`
+	Contender string `json:"contender"`
 	// Rate is transactions per second, from the first to the last.
-	Rate float64
+	Rate float64 `json:"rate"`
 	// CPU is what the contender's process used for one transaction.
-	CPU time.Duration
+	CPU time.Duration `json:"cpu_ns"`
 	// Latency is of a live workload: p50, p99 and p99.9.
-	Latency [3]time.Duration
+	Latency [3]time.Duration `json:"latency_ns"`
 }
 
 // run lets one contender do one workload, and checks what it did.
@@ -29,7 +31,7 @@ func (s *stage) run(ctx context.Context, o Options, w Workload, name string) (_ 
 		n = int64(float64(o.Rate) * o.For.Seconds())
 	}
 	setting, cancel := context.WithTimeout(ctx, 30*time.Second)
-	job, err := s.set(setting, w, n)
+	job, err := s.set(setting, w, n, 0)
 	cancel()
 	if err != nil {
 		return Result{}, err
@@ -38,59 +40,98 @@ func (s *stage) run(ctx context.Context, o Options, w Workload, name string) (_ 
 	if o.Profiles != "" {
 		job.Profile = filepath.Join(o.Profiles, w.Name+"."+name)
 	}
-	text, err := json.Marshal(job)
-	if err != nil {
-		return Result{}, err
-	}
-	p, err := start(name, cmdContend, name, string(text))
-	if err != nil {
-		return Result{}, err
-	}
-	defer p.pipe.Close()
-	working, cancel := context.WithTimeoutCause(ctx, o.Timeout,
-		fmt.Errorf("%s was not done with %s after %s: it lost or holds transactions, or -timeout is too short", name, w.Name, o.Timeout))
+	working, cancel := within(ctx, o.Timeout, name, w)
 	defer cancel()
+	c := newCast(working)
+	err = c.start(name, job)
 	var published []time.Time
-	if w.live {
-		published, err = s.publish(working, p, job, o.Rate)
+	if err == nil && w.live {
+		published, err = s.publish(c.ctx, job, o.Rate)
 	}
 	if err == nil {
-		err = s.drained(working, p, job, n)
+		err = s.drained(c.ctx, job, n)
 	}
-	if stopped := p.stop(); err != nil || stopped != nil {
-		return Result{}, errors.Join(err, stopped)
-	}
-	var report work.Report
-	if err := p.read(working, &report); err != nil {
+	all, stopped := c.stop()
+	if err = errors.Join(err, stopped); err != nil {
 		return Result{}, err
 	}
-	found, err := s.look(working, job, n)
+	one := all[0]
+	found, err := s.examine(working, name, w, job, n, one.Report)
 	if err != nil {
 		return Result{}, err
 	}
-	if err := w.check(n, report, found); err != nil {
-		return Result{}, fmt.Errorf("%s did %s wrongly: %w", name, w.Name, err)
-	}
-	r := Result{Workload: w.Name, Contender: name, CPU: (p.cpu() - report.SetupCPU) / time.Duration(n)}
-	first, last := report.First, report.Last
+	r := Result{Workload: w.Name, Contender: name, CPU: one.cpu / time.Duration(n)}
+	first, last := one.First, one.Last
 	if w.publishes {
 		first, last = found.first, found.last
 	}
-	if d := last.Sub(first).Seconds(); d > 0 {
-		r.Rate = float64(n-1) / d
-	}
+	r.Rate = rate(n, first, last)
 	if w.live {
 		r.Latency = percentiles(published, found.at)
 	}
 	return r, nil
 }
 
-// drained waits until everything was delivered and settled. What a contender
-// settled and did not do is found afterwards.
-func (s *stage) drained(ctx context.Context, p *process, job *work.Job, n int64) error {
-	consumer, err := s.js.Consumer(ctx, job.Stream, job.Durable)
+// within bounds the work of one run.
+func within(ctx context.Context, limit time.Duration, name string, w Workload) (context.Context, context.CancelFunc) {
+	return context.WithTimeoutCause(ctx, limit,
+		fmt.Errorf("%s was not done with %s after %s: it lost or holds transactions, or -timeout is too short", name, w.Name, limit))
+}
+
+func rate(n int64, first, last time.Time) float64 {
+	d := last.Sub(first).Seconds()
+	if d <= 0 {
+		return 0
+	}
+	return float64(n-1) / d
+}
+
+// examine reads what a run left behind and holds it against what must be there.
+func (s *stage) examine(ctx context.Context, name string, w Workload, job *work.Job, n int64, r work.Report) (*found, error) {
+	f, err := s.look(ctx, job, n)
 	if err != nil {
-		return fmt.Errorf("look up consumer %s/%s: %w", job.Stream, job.Durable, err)
+		return nil, err
+	}
+	if err := w.check(n, r, f); err != nil {
+		return nil, fmt.Errorf("%s did %s wrongly: %w", name, w.Name, err)
+	}
+	return f, nil
+}
+
+// drained waits until n transactions were delivered and settled. What a contender
+// settled and did not do is found afterwards.
+func (s *stage) drained(ctx context.Context, job *work.Job, n int64) error {
+	for k, durable := range durables(job) {
+		share := n
+		if parts := int64(len(job.Parts)); parts > 0 {
+			share = (n + parts - 1 - int64(k)) / parts
+		}
+		err := s.poll(ctx, job, durable, func(i *jetstream.ConsumerInfo) bool {
+			return i.NumPending == 0 && i.NumAckPending == 0 && i.Delivered.Consumer >= uint64(share)
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// waiting returns when the contender has a pull request open for each consumer: its
+// start is not to be part of what is measured.
+func (s *stage) waiting(ctx context.Context, job *work.Job) error {
+	for _, durable := range durables(job) {
+		if err := s.poll(ctx, job, durable, func(i *jetstream.ConsumerInfo) bool { return i.NumWaiting > 0 }); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// poll looks at a consumer until it is as it should be.
+func (s *stage) poll(ctx context.Context, job *work.Job, durable string, good func(*jetstream.ConsumerInfo) bool) error {
+	consumer, err := s.js.Consumer(ctx, job.Stream, durable)
+	if err != nil {
+		return fmt.Errorf("look up consumer %s/%s: %w", job.Stream, durable, err)
 	}
 	tick := time.NewTicker(25 * time.Millisecond)
 	defer tick.Stop()
@@ -100,14 +141,12 @@ func (s *stage) drained(ctx context.Context, p *process, job *work.Job, n int64)
 		case ctx.Err() != nil:
 			return context.Cause(ctx)
 		case err != nil:
-			return fmt.Errorf("look at consumer %s/%s: %w", job.Stream, job.Durable, err)
-		case info.NumPending == 0 && info.NumAckPending == 0 && info.Delivered.Stream >= uint64(n):
+			return fmt.Errorf("look at consumer %s/%s: %w", job.Stream, durable, err)
+		case good(info):
 			return nil
 		}
 		select {
 		case <-tick.C:
-		case <-p.ended:
-			return errors.New("the contender ended before it was done")
 		case <-ctx.Done():
 			return context.Cause(ctx)
 		}

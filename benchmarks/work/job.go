@@ -36,8 +36,18 @@ type Job struct {
 	// Profile, if set, is what the files begin with that the harness writes profiles
 	// of the contender's process to.
 	Profile string `json:"profile,omitempty"`
+	// Parts, if any, are tasks that share the job in one process. Then Durable and
+	// Output name no consumer and no subject.
+	Parts []Part `json:"parts,omitempty"`
 
 	tally tally
+}
+
+// Part is one task of several. Input id is for part id modulo their number.
+type Part struct {
+	Durable string `json:"durable"` // of Job.Stream
+	Subject string `json:"subject"` // that the consumer filters
+	Output  string `json:"output"`  // in Job.OutputStream
 }
 
 // tally counts with the least that does: an attempt costs two atomic additions,
@@ -56,6 +66,9 @@ type Report struct {
 	Last     time.Time `json:"last"` // when attempt number Inputs was made
 	// SetupCPU is what the process had used before it got its job.
 	SetupCPU time.Duration `json:"setup_cpu"`
+	// MaxRSS is the most memory that was resident, in bytes; 0 where the system does
+	// not say.
+	MaxRSS int64 `json:"max_rss"`
 }
 
 // Publishes reports whether outputs are to be published.

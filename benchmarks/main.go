@@ -75,5 +75,5 @@ func compare(ctx context.Context, args []string, out, progress io.Writer) error 
 	if err != nil {
 		return err
 	}
-	return harness.Table(out, o, results)
+	return harness.Table(out, harness.NewRecord(o, results))
 }

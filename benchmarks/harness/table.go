@@ -22,8 +22,12 @@ var yardsticks = [...]string{"raw", "raw-wire"}
 
 // Table writes the medians of the results, and the ratios of medians: a rate's is
 // better when it is higher, that of CPU time or latency when it is lower.
-func Table(w io.Writer, o Options, results []Result) error {
-	for _, load := range o.Workloads {
+func Table(w io.Writer, r Record) error {
+	loads, err := r.workloads()
+	if err != nil {
+		return err
+	}
+	for _, load := range loads {
 		fmt.Fprintf(w, "\n%s %s\n", load.Name, load.Title)
 		t := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
 		columns := columnsOf(load)
@@ -32,13 +36,13 @@ func Table(w io.Writer, o Options, results []Result) error {
 			fmt.Fprintf(t, "%s\t×%s\t×%s\t", c.title, yardsticks[0], yardsticks[1])
 		}
 		fmt.Fprintln(t)
-		for _, name := range o.Contenders {
+		for _, name := range r.Contenders {
 			fmt.Fprintf(t, "%s\t", name)
 			for _, c := range columns {
-				v := c.median(results, load.Name, name)
+				v := c.median(r.Results, load.Name, name)
 				fmt.Fprintf(t, c.format+"\t", v)
 				for _, y := range yardsticks {
-					fmt.Fprintf(t, "%s\t", ratio(v, c.median(results, load.Name, y)))
+					fmt.Fprintf(t, "%s\t", ratio(v, c.median(r.Results, load.Name, y)))
 				}
 			}
 			fmt.Fprintln(t)

@@ -24,7 +24,7 @@ func TestTable(t *testing.T) {
 		}
 	}
 	var text strings.Builder
-	require.NoError(t, Table(&text, o, results))
+	require.NoError(t, Table(&text, NewRecord(o, results)))
 	require.Regexp(t, `mine +6000 +3\.00 +1\.50 +10\.00 +1\.00 +1\.00`, text.String())
 	require.Regexp(t, `mine +1\.000 +1\.00 +1\.00 +2\.000 `, text.String())
 }

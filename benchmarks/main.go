@@ -4,18 +4,18 @@ package main
 
 import (
 	"context"
-	"flag"
+	"errors"
 	"fmt"
 	"io"
 	"os"
 	"os/signal"
-	"strings"
+	"path/filepath"
 	"syscall"
-	"time"
 
 	contender "github.com/ergon-framework/ergon/benchmarks/ergon"
 	"github.com/ergon-framework/ergon/benchmarks/harness"
 	"github.com/ergon-framework/ergon/benchmarks/raw"
+	"github.com/ergon-framework/ergon/benchmarks/tasks"
 )
 
 // contenders are all that this binary can be started as.
@@ -23,7 +23,11 @@ var contenders = map[string]harness.Contender{
 	"raw":      raw.Run,
 	"raw-wire": raw.RunWire,
 	"ergon":    contender.Run,
+	"tasks":    tasks.Run,
 }
+
+// compared are those that are measured against each other.
+var compared = []string{"raw", "raw-wire", "ergon"}
 
 func main() {
 	if code, isChild := harness.Child(os.Args[1:], contenders); isChild {
@@ -33,7 +37,7 @@ func main() {
 	// The first signal ends the measurement in order. The second ends this process
 	// at once, and its children with it.
 	context.AfterFunc(ctx, stop)
-	err := compare(ctx, os.Args[1:], os.Stdout, os.Stderr)
+	err := run(ctx, os.Args[1:], os.Stdout, os.Stderr)
 	stop()
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "benchmarks:", err)
@@ -41,39 +45,79 @@ func main() {
 	}
 }
 
-// compare measures, and prints the table on out and each run on progress.
-func compare(ctx context.Context, args []string, out, progress io.Writer) error {
-	var o harness.Options
-	flags := flag.NewFlagSet("benchmarks", flag.ContinueOnError)
-	flags.SetOutput(progress)
-	flags.Int64Var(&o.N, "n", 200_000, "transactions per run")
-	flags.IntVar(&o.Rounds, "rounds", 5, "rounds, of which the medians are taken")
-	names := flags.String("w", "W1,W2,W3,W4,W5", "workloads")
-	who := flags.String("c", "raw,raw-wire,ergon", "contenders")
-	flags.IntVar(&o.Rate, "rate", 2000, "transactions per second in W3")
-	flags.DurationVar(&o.For, "for", 20*time.Second, "how long W3 is published")
-	flags.DurationVar(&o.Timeout, "timeout", 3*time.Minute, "how long one run may take")
-	flags.StringVar(&o.Profiles, "profiles", "", "directory for CPU, allocation, block and mutex profiles of the contenders, which cost some time")
-	err := flags.Parse(args)
+// run does what the flags say, and prints tables on out and each run on progress.
+func run(ctx context.Context, args []string, out, progress io.Writer) error {
+	o, err := parse(args, progress)
 	if err != nil {
 		return err
 	}
-	if flags.NArg() > 0 {
-		return fmt.Errorf("unexpected %q: there are only flags (see -h)", flags.Args())
-	}
-	if o.Workloads, err = harness.Select(*names); err != nil {
-		return err
-	}
-	for name := range strings.SplitSeq(*who, ",") {
-		if contenders[name] == nil {
-			return fmt.Errorf("there is no contender %q: choose from raw, raw-wire, ergon, separated by commas", name)
+	c := &o.compare
+	c.Progress = func(text string) { fmt.Fprintln(progress, text) }
+	switch {
+	case o.flat:
+		results, err := harness.Flat(ctx, harness.FlatOptions{
+			N: c.N, Rounds: c.Rounds, Timeout: c.Timeout, Progress: c.Progress, One: "ergon", Many: "tasks",
+			Backlogs: o.backlogs, Tasks: []int{1, 10, 100}, Slots: []int{1, 16, 256, 4096},
+		})
+		if err != nil {
+			return err
 		}
-		o.Contenders = append(o.Contenders, name)
+		return harness.FlatTable(out, c.N, c.Rounds, results)
+	case o.scale:
+		results, err := harness.Scale(ctx, harness.ScaleOptions{
+			N: c.N, Rounds: c.Rounds, Timeout: c.Timeout, Progress: c.Progress, Contender: "ergon", Processes: []int{1, 2, 3},
+		})
+		if err != nil {
+			return err
+		}
+		return harness.ScaleTable(out, c.N, c.Rounds, results)
+	case o.from != "":
+		r, err := harness.ReadRecord(o.from)
+		if err != nil {
+			return err
+		}
+		return show(r, o.svg, out)
 	}
-	o.Progress = func(text string) { fmt.Fprintln(progress, text) }
-	results, err := harness.Run(ctx, o)
+	return compare(ctx, o, out)
+}
+
+func compare(ctx context.Context, o options, out io.Writer) error {
+	// Found out now, and not after an hour.
+	if err := writable(o.svg, o.json); err != nil {
+		return err
+	}
+	results, err := harness.Run(ctx, o.compare)
 	if err != nil {
 		return err
 	}
-	return harness.Table(out, harness.NewRecord(o, results))
+	r := harness.NewRecord(o.compare, results)
+	err = show(r, o.svg, out)
+	if o.json != "" {
+		err = errors.Join(err, r.Write(o.json))
+	}
+	return err
+}
+
+func show(r harness.Record, svg string, out io.Writer) error {
+	if err := harness.Table(out, r); err != nil {
+		return err
+	}
+	if svg == "" {
+		return nil
+	}
+	if err := os.WriteFile(svg, harness.Plot(r), 0o644); err != nil {
+		return fmt.Errorf("write the plot: %w", err)
+	}
+	return nil
+}
+
+// writable fails where a file has no place.
+func writable(files ...string) error {
+	for _, name := range files {
+		dir := filepath.Dir(name)
+		if i, err := os.Stat(dir); name != "" && (err != nil || !i.IsDir()) {
+			return fmt.Errorf("%s cannot be written: %s is not a directory", name, dir)
+		}
+	}
+	return nil
 }

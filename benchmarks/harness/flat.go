@@ -1,0 +1,151 @@
+package harness
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/ergon-framework/ergon/benchmarks/work"
+)
+
+// FlatOptions say of what the cost of a transaction is to be independent.
+type FlatOptions struct {
+	N      int64 // transactions per run, and at least: a smaller backlog is repeated
+	Rounds int
+	// Backlogs are how many transactions wait at once, Tasks how many tasks share a
+	// process, Slots how many transactions one task runs at once.
+	Backlogs     []int64
+	Tasks, Slots []int
+	// One is the contender with one task, Many the one that runs a job's parts.
+	One, Many string
+	// Timeout bounds one run.
+	Timeout time.Duration
+	// Progress is told of each run. May be nil.
+	Progress func(text string)
+}
+
+// FlatResult is one run in one setting.
+type FlatResult struct {
+	Dimension string // one of Dimensions
+	Value     int64
+	Repeats   int64 // of the backlog within the run
+	// CPU is what a transaction cost, without Empty: what the same process used that
+	// found no transaction.
+	CPU, Empty time.Duration
+	MaxRSS     int64 // in bytes; 0 where the system does not say
+}
+
+// Dimensions are what is varied.
+var Dimensions = [...]string{"backlog", "tasks", "slots"}
+
+// setting is one row of a table.
+type setting struct {
+	dimension     string
+	value         int64
+	contender     string
+	backlog, runs int64
+	tasks, slots  int
+}
+
+func (o FlatOptions) settings() (all []setting, err error) {
+	if o.N < 2 || o.Rounds < 1 || o.Timeout <= 0 {
+		return nil, errors.New("it takes two transactions (-n), one round (-rounds) and a -timeout above 0s to measure anything")
+	}
+	for _, b := range o.Backlogs {
+		if b < 1 {
+			return nil, fmt.Errorf("a backlog of %d is none: -backlogs must be 1 and above", b)
+		}
+		all = append(all, setting{Dimensions[0], b, o.One, b, max(1, o.N/b), 0, concurrency})
+	}
+	for _, t := range o.Tasks {
+		all = append(all, setting{Dimensions[1], int64(t), o.Many, o.N, 1, t, concurrency})
+	}
+	for _, n := range o.Slots {
+		all = append(all, setting{Dimensions[2], int64(n), o.One, o.N, 1, 0, n})
+	}
+	return all, nil
+}
+
+// Flat measures W1 in each setting. It stops at the first run that goes wrong, and
+// has ended all that it started when it returns.
+func Flat(ctx context.Context, o FlatOptions) (results []FlatResult, err error) {
+	all, err := o.settings()
+	if err != nil {
+		return nil, err
+	}
+	s, err := newStage(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, s.close()) }()
+	for round := range o.Rounds {
+		for i := range all {
+			set := all[(i+round)%len(all)]
+			r, err := s.flat(ctx, o, set)
+			if err != nil {
+				return results, fmt.Errorf("%s %d, round %d: %w", set.dimension, set.value, round+1, err)
+			}
+			results = append(results, r)
+			tell(o.Progress, "%s %d round %d/%d: %.2f µs CPU, empty %.1f ms, %.1f MiB", set.dimension, set.value, round+1, o.Rounds,
+				micros(r.CPU), micros(r.Empty)/1000, mebi(r.MaxRSS))
+		}
+	}
+	return results, nil
+}
+
+func (s *stage) flat(ctx context.Context, o FlatOptions, set setting) (FlatResult, error) {
+	empty, err := s.feed(ctx, o, set, 0)
+	if err != nil {
+		return FlatResult{}, err
+	}
+	full, err := s.feed(ctx, o, set, set.runs)
+	return FlatResult{
+		Dimension: set.dimension, Value: set.value, Repeats: set.runs,
+		CPU: (full.cpu - empty.cpu) / time.Duration(set.backlog*set.runs), Empty: empty.cpu, MaxRSS: full.MaxRSS,
+	}, err
+}
+
+// feed starts a contender and lets it work off the backlog so many times, each of
+// which is there as a whole before the first of it is delivered.
+func (s *stage) feed(ctx context.Context, o FlatOptions, set setting, times int64) (_ did, err error) {
+	w := Workloads[0]
+	w.live = true // its stream is filled while the contender is there
+	making, cancel := context.WithTimeout(ctx, 30*time.Second)
+	defer cancel()
+	job, err := s.set(making, w, times*set.backlog, set.tasks)
+	if err != nil {
+		return did{}, err
+	}
+	defer func() { err = errors.Join(err, s.strike(job)) }()
+	job.Concurrency, job.Window = set.slots, max(window, set.slots)
+	working, cancel := within(ctx, o.Timeout, set.contender, w)
+	defer cancel()
+	c := newCast(working)
+	err = c.start(set.contender, job)
+	if err == nil {
+		err = s.waiting(c.ctx, job)
+	}
+	for i := int64(0); i < times && err == nil; i++ {
+		err = s.serveBacklog(c.ctx, job, i*set.backlog, (i+1)*set.backlog)
+	}
+	all, stopped := c.stop()
+	if err = errors.Join(err, stopped); err != nil {
+		return did{}, err
+	}
+	_, err = s.examine(working, set.contender, w, job, job.Inputs, all[0].Report)
+	return all[0], err
+}
+
+func (s *stage) serveBacklog(ctx context.Context, job *work.Job, from, to int64) error {
+	if err := s.hold(ctx, job); err != nil {
+		return err
+	}
+	if err := s.pile(ctx, job, from, to); err != nil {
+		return err
+	}
+	if err := s.release(ctx, job); err != nil {
+		return err
+	}
+	return s.drained(ctx, job, to)
+}

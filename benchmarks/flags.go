@@ -25,7 +25,7 @@ type options struct {
 // own. Without one, everything but these modes' own flags does.
 var takes = map[string][]string{
 	"from":  {"svg"},
-	"flat":  {"n", "rounds", "timeout", "backlogs"},
+	"flat":  {"n", "rounds", "timeout", "backlogs", "profiles"},
 	"scale": {"n", "rounds", "timeout"},
 }
 

@@ -24,6 +24,7 @@ var contenders = map[string]harness.Contender{
 	"raw-wire": raw.RunWire,
 	"ergon":    contender.Run,
 	"tasks":    tasks.Run,
+	"apart":    tasks.RunApart,
 }
 
 // compared are those that are measured against each other.
@@ -56,8 +57,8 @@ func run(ctx context.Context, args []string, out, progress io.Writer) error {
 	switch {
 	case o.flat:
 		results, err := harness.Flat(ctx, harness.FlatOptions{
-			N: c.N, Rounds: c.Rounds, Timeout: c.Timeout, Progress: c.Progress, One: "ergon", Many: "tasks",
-			Backlogs: o.backlogs, Tasks: []int{1, 10, 100}, Slots: []int{1, 16, 256, 4096},
+			N: c.N, Rounds: c.Rounds, Timeout: c.Timeout, Progress: c.Progress, One: "ergon", Many: "tasks", Apart: "apart",
+			Profiles: c.Profiles, Backlogs: o.backlogs, Tasks: []int{1, 10, 100}, Slots: []int{1, 16, 256, 4096},
 		})
 		if err != nil {
 			return err

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/ergon-framework/ergon/benchmarks/work"
@@ -17,10 +19,14 @@ type FlatOptions struct {
 	// process, Slots how many transactions one task runs at once.
 	Backlogs     []int64
 	Tasks, Slots []int
-	// One is the contender with one task, Many the one that runs a job's parts.
-	One, Many string
+	// One is the contender with one task; Many runs a job's parts with one publisher,
+	// Apart with one each. Where a name is empty, its settings are left out.
+	One, Many, Apart string
 	// Timeout bounds one run.
 	Timeout time.Duration
+	// Profiles, if set, is a directory that gets profiles of the latest run in each
+	// setting. They cost some time.
+	Profiles string
 	// Progress is told of each run. May be nil.
 	Progress func(text string)
 }
@@ -37,7 +43,7 @@ type FlatResult struct {
 }
 
 // Dimensions are what is varied.
-var Dimensions = [...]string{"backlog", "tasks", "slots"}
+var Dimensions = [...]string{"backlog", "tasks", "tasks-apart", "slots"}
 
 // setting is one row of a table.
 type setting struct {
@@ -58,13 +64,15 @@ func (o FlatOptions) settings() (all []setting, err error) {
 		}
 		all = append(all, setting{Dimensions[0], b, o.One, b, max(1, o.N/b), 0, concurrency})
 	}
-	for _, t := range o.Tasks {
-		all = append(all, setting{Dimensions[1], int64(t), o.Many, o.N, 1, t, concurrency})
+	for i, contender := range []string{o.Many, o.Apart} {
+		for _, t := range o.Tasks {
+			all = append(all, setting{Dimensions[1+i], int64(t), contender, o.N, 1, t, concurrency})
+		}
 	}
 	for _, n := range o.Slots {
-		all = append(all, setting{Dimensions[2], int64(n), o.One, o.N, 1, 0, n})
+		all = append(all, setting{Dimensions[3], int64(n), o.One, o.N, 1, 0, n})
 	}
-	return all, nil
+	return slices.DeleteFunc(all, func(s setting) bool { return s.contender == "" }), nil
 }
 
 // Flat measures W1 in each setting. It stops at the first run that goes wrong, and
@@ -119,6 +127,9 @@ func (s *stage) feed(ctx context.Context, o FlatOptions, set setting, times int6
 	}
 	defer func() { err = errors.Join(err, s.strike(job)) }()
 	job.Concurrency, job.Window = set.slots, max(window, set.slots)
+	if o.Profiles != "" && times > 0 {
+		job.Profile = filepath.Join(o.Profiles, fmt.Sprintf("%s.%d", set.dimension, set.value))
+	}
 	working, cancel := within(ctx, o.Timeout, set.contender, w)
 	defer cancel()
 	c := newCast(working)

@@ -35,7 +35,7 @@ func TestScaleTable(t *testing.T) {
 
 // A backlog that is smaller than a run is repeated, and a larger one is a run.
 func TestFlatSettings(t *testing.T) {
-	o := FlatOptions{N: 1000, Rounds: 1, Timeout: time.Second, Backlogs: []int64{300, 1000, 4000}, Tasks: []int{7}, Slots: []int{9}, One: "one", Many: "many"}
+	o := FlatOptions{N: 1000, Rounds: 1, Timeout: time.Second, Backlogs: []int64{300, 1000, 4000}, Tasks: []int{7}, Slots: []int{9}, One: "one", Many: "many", Apart: "apart"}
 	all, err := o.settings()
 	require.NoError(t, err)
 	require.Equal(t, []setting{
@@ -43,6 +43,7 @@ func TestFlatSettings(t *testing.T) {
 		{"backlog", 1000, "one", 1000, 1, 0, concurrency},
 		{"backlog", 4000, "one", 4000, 1, 0, concurrency},
 		{"tasks", 7, "many", 1000, 1, 7, concurrency},
+		{"tasks-apart", 7, "apart", 1000, 1, 7, concurrency},
 		{"slots", 9, "one", 1000, 1, 0, 9},
 	}, all)
 	o.Backlogs = []int64{0}

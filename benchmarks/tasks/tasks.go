@@ -1,5 +1,5 @@
-// Package tasks runs many of Ergon's tasks in one process, over one connection and
-// one publisher, as an application does, with Ergon's public API alone.
+// Package tasks runs many of Ergon's tasks in one process, over one connection, with
+// Ergon's public API alone.
 package tasks
 
 import (
@@ -31,8 +31,17 @@ type shared struct {
 	parking *bus.Parking
 }
 
-// Run runs a task for each of the job's parts until ctx ends or one fails.
-func Run(parent context.Context, job *work.Job) (err error) {
+// Run runs a task for each of the job's parts until ctx ends or one fails. They share
+// a publisher that has room for what all their windows admit.
+func Run(ctx context.Context, job *work.Job) error {
+	return run(ctx, job, job.Window*len(job.Parts), shared.task)
+}
+
+// RunApart is Run with a publisher for each task, as package app makes them. They
+// share one for dead letters.
+func RunApart(ctx context.Context, job *work.Job) error { return run(ctx, job, 256, shared.apart) }
+
+func run(parent context.Context, job *work.Job, room int, task func(shared, context.Context, string, work.Part) error) (err error) {
 	ctx, cancel := context.WithCancel(parent)
 	defer cancel()
 	// What is given up must still be settled when ctx has ended.
@@ -42,7 +51,7 @@ func Run(parent context.Context, job *work.Job) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, s.bus.Close(closing)) }()
-	if s.pub, err = s.bus.NewPublisher(bus.PublisherConfig{Window: job.Window}); err != nil {
+	if s.pub, err = s.bus.NewPublisher(bus.PublisherConfig{Window: room}); err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, s.pub.Close(closing)) }()
@@ -54,7 +63,7 @@ func Run(parent context.Context, job *work.Job) (err error) {
 	}
 	ended := make(chan error)
 	for k, part := range job.Parts {
-		go func() { ended <- s.task(ctx, fmt.Sprintf("work-%d", k), part) }()
+		go func() { ended <- task(s, ctx, fmt.Sprintf("work-%d", k), part) }()
 	}
 	var errs []error
 	for range job.Parts {
@@ -62,6 +71,14 @@ func Run(parent context.Context, job *work.Job) (err error) {
 		cancel() // one that ends ends all: the harness waits for none that is missing
 	}
 	return errors.Join(errs...)
+}
+
+func (s shared) apart(ctx context.Context, name string, part work.Part) (err error) {
+	if s.pub, err = s.bus.NewPublisher(bus.PublisherConfig{Window: s.job.Window}); err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, s.pub.Close(context.WithoutCancel(ctx))) }()
+	return s.task(ctx, name, part)
 }
 
 func (s shared) task(ctx context.Context, name string, part work.Part) error {

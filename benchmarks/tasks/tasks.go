@@ -31,10 +31,14 @@ type shared struct {
 	parking *bus.Parking
 }
 
+// most is the window of a publisher that many share: each sink that is closed collects
+// all of its slots, so a hundred tasks with a hundred thousand take seconds to stop.
+const most = 16384
+
 // Run runs a task for each of the job's parts until ctx ends or one fails. They share
-// a publisher that has room for what all their windows admit.
+// a publisher that has room for what all their windows admit, up to most.
 func Run(ctx context.Context, job *work.Job) error {
-	return run(ctx, job, job.Window*len(job.Parts), shared.task)
+	return run(ctx, job, min(job.Window*len(job.Parts), most), shared.task)
 }
 
 // RunApart is Run with a publisher for each task, as package app makes them. They

@@ -2,16 +2,29 @@ package engine
 
 import (
 	"runtime"
+	"runtime/metrics"
 	"time"
 )
 
 const (
 	// shortAttempt is what an attempt may take and still be taken for one that only
 	// computes: what waits for another process takes longer even on one machine.
-	shortAttempt = 20 * time.Microsecond
+	shortAttempt = 30 * time.Microsecond
+	// crewWindow is over how many attempts their mean is taken. One in a thousand loses
+	// its core while it runs, and lasts as long as a thousand.
+	crewWindow = 64
+	// crewLeast is how many are looked at before anything is made of it.
+	crewLeast = 16
+	// busyAttempt is what it may take where goroutines stand in line for the cores: then
+	// much of it is their waiting.
+	busyAttempt = time.Millisecond
+	// busyLine is how many stand in line for each core of a process that is busy.
+	busyLine = 2
 	// stallAfter is how long the queue may stand still before running attempts count
 	// as waiting.
 	stallAfter = time.Millisecond
+	// busyStallAfter is the same where goroutines stand in line.
+	busyStallAfter = 50 * time.Millisecond
 )
 
 // crew decides how many workers are worth waking. Attempts that wait for something
@@ -27,19 +40,40 @@ const (
 type crew struct {
 	cores int
 	mean  time.Duration // of the attempts lately
+	known int           // attempts that it is of
 	slow  int           // running attempts that were seen to wait
 	epoch int           // changes with each time that they were counted
 	begun uint64        // attempts so far
 	seen  uint64        // of those, when the timer was set
+	since time.Time     // that was so
 	timer *time.Timer   // nil until it is needed
 	armed bool
+	line  [1]metrics.Sample
 }
 
-// begin sets what attempts are taken to last until some were seen.
-func (c *crew) begin(mean time.Duration) { c.cores, c.mean = runtime.GOMAXPROCS(0), mean }
+// begin takes attempts for long ones until some were seen, unless they are known to be
+// short.
+func (c *crew) begin(short bool) {
+	c.cores = runtime.GOMAXPROCS(0)
+	c.line[0].Name = "/sched/goroutines/runnable:goroutines"
+	if short {
+		c.known = crewLeast
+	}
+}
 
 // few reports whether no more workers are worth keeping than there are cores.
-func (c *crew) few() bool { return c.mean < shortAttempt }
+func (c *crew) few() bool {
+	return c.known >= crewLeast && (c.mean < shortAttempt || c.mean < busyAttempt && c.busy())
+}
+
+// busy reports whether goroutines stand in line for the cores: a further worker would
+// only stand behind them. With many tasks in a process an attempt that computes takes
+// as long as one that waits.
+func (c *crew) busy() bool {
+	metrics.Read(c.line[:])
+	v := c.line[0].Value
+	return v.Kind() == metrics.KindUint64 && v.Uint64() > uint64(busyLine*c.cores)
+}
 
 // enough reports whether a further worker would have nothing to gain.
 func (c *crew) enough(running int) bool {
@@ -54,7 +88,8 @@ func (c *crew) took(w *worker) {
 
 // returned notes how long its attempt took.
 func (c *crew) returned(w *worker) {
-	c.mean += (min(w.took, time.Second) - c.mean) / 8
+	c.known = min(c.known+1, crewWindow)
+	c.mean += (min(w.took, time.Second) - c.mean) / time.Duration(c.known)
 	if w.epoch != c.epoch {
 		c.slow = max(c.slow-1, 0)
 	}
@@ -65,7 +100,7 @@ func (c *crew) watch(stalled func()) {
 	if c.armed {
 		return
 	}
-	c.armed, c.seen = true, c.begun
+	c.armed, c.seen, c.since = true, c.begun, time.Now()
 	if c.timer == nil {
 		c.timer = time.AfterFunc(stallAfter, stalled)
 		return
@@ -82,11 +117,16 @@ func (c *crew) stalled(running int, queued bool) bool {
 		return false
 	case c.seen != c.begun:
 		c.slow = min(c.slow, running)
-		c.armed, c.seen = true, c.begun
+		c.armed, c.seen, c.since = true, c.begun, time.Now()
+		c.timer.Reset(stallAfter)
+		return false
+	case c.mean < busyAttempt && c.busy() && time.Since(c.since) < busyStallAfter:
+		c.armed = true
 		c.timer.Reset(stallAfter)
 		return false
 	}
 	c.slow = max(2*running-c.cores, running)
+	c.mean = max(c.mean, stallAfter) // they last that long already
 	c.epoch++
 	return true
 }

@@ -151,11 +151,12 @@ func TestIdleWorkersEnd(t *testing.T) {
 		e, wait := r.start(t)
 		time.Sleep(2 * time.Second)
 		require.Equal(t, slots, e.Workers())
-		for _, id := range someNames("short", 500) {
+		for _, id := range someNames("short", 1500) {
 			r.push(id)
 			synctest.Wait()
 		}
-		require.EqualValues(t, slots+500, e.Snapshot().Succeeded)
+		require.EqualValues(t, slots+1500, e.Snapshot().Succeeded)
+		time.Sleep(10 * time.Second)
 		require.LessOrEqual(t, e.Workers(), cores+1)
 		_, err := wait(true)
 		require.NoError(t, err)

@@ -82,8 +82,9 @@ type Engine struct {
 	pool       sync.WaitGroup   // workers
 	held       atomic.Int64     // flights in the guard
 	wake       chan struct{}    // something changed that the loop may wait for
-	ahead      ergon.Prefetcher // the source, if it is one
-	askedAhead int
+	prefetcher ergon.Prefetcher // the source, if it is one
+	asked      int              // of it, beyond a fetch; the fetch loop's
+	pace       pace
 	hungry     atomic.Bool  // the loop waits for room
 	lowLoad    atomic.Int64 // of the run queue, at which there is some
 	// A lease came that is shorter than those before.
@@ -118,9 +119,9 @@ func New(c Config) (*Engine, error) {
 	e := &Engine{
 		task: c.Task, source: "/ergon/" + cmpOr(c.App, "app") + "/" + c.Task.name,
 		in: c.Source, policy: c.Policy, connector: c.Connector, observe: c.Observe, routine: c.Routine, tracer: c.Tracer,
-		ahead:  prefetcher(c.Source),
-		routes: make(map[string]*route, len(c.Sinks)),
-		wake:   make(chan struct{}, 1), shorter: make(chan struct{}, 1), abort: make(chan struct{}),
+		prefetcher: prefetcherOf(c.Source),
+		routes:     make(map[string]*route, len(c.Sinks)),
+		wake:       make(chan struct{}, 1), shorter: make(chan struct{}, 1), abort: make(chan struct{}),
 	}
 	for name, sink := range c.Sinks {
 		e.only = &route{name, sink}
@@ -147,11 +148,11 @@ func New(c Config) (*Engine, error) {
 	e.runq.most, e.runq.slots = p.Loop.Concurrency, p.Loop.Concurrency
 	e.runq.start = func() { e.pool.Go(func() { e.worker(true) }) }
 	e.runq.freed = e.slotFreed
-	e.runq.crew.begin(time.Second)
+	e.runq.crew.begin(false)
 	e.sendq.most, e.sendq.slots = p.Loop.Concurrency, p.Loop.Concurrency
 	e.sendq.start = func() { e.pool.Go(e.sender) }
 	e.sendq.freed = func(int) {}
-	e.sendq.crew.begin(0)
+	e.sendq.crew.begin(true)
 	return e, nil
 }
 

@@ -94,6 +94,7 @@ func TestWorkersEndAndComeAgain(t *testing.T) {
 		e, wait := r.start(t)
 		synctest.Wait()
 		require.EqualValues(t, workers, e.Snapshot().Succeeded)
+		time.Sleep(10 * time.Second)
 		require.Less(t, strings.Count(stacks(), "engine.(*Engine).worker("), workers/2)
 		push("again")
 		time.Sleep(time.Second)

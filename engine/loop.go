@@ -21,12 +21,14 @@ func (e *Engine) take(ctx context.Context) error {
 		if room == 0 && !done {
 			e.hungry.Store(true) // before the last look: what becomes free after it is heard of
 			if room, few, done = e.room(); room == 0 && !done {
-				e.wait(ctx, e.wake, 0)
+				e.wait(ctx, e.wake, e.refill())
 			}
 			e.hungry.Store(false)
 		}
 		if few {
-			e.wait(ctx, nil, refillWait)
+			e.hungry.Store(true)
+			e.wait(ctx, e.wake, refillWait)
+			e.hungry.Store(false)
 			room, _, done = e.room()
 		}
 		switch {
@@ -75,47 +77,22 @@ func (e *Engine) open() time.Duration {
 	return longest
 }
 
-// refillWait is how long a slot may stay idle for a fetch that brings more.
-const refillWait = time.Millisecond
+// refillWait is how long a slot may stay idle, where the window is full, for a fetch
+// that brings more.
+const refillWait = 5 * time.Millisecond
 
-// prefetchFor is how long what is fetched ahead may take to be begun, by how fast
-// the latest went.
-const prefetchFor = 25 * time.Millisecond
+// places are how many of the window's have to be free for a fetch: what comes back is
+// fetched for together and not one by one.
+func (e *Engine) places() int { return max(1, e.policy.Loop.Window/16) }
 
-// soon is how many are begun within prefetchFor, at most as many as the window has
-// room for. A setting of prefetch rules it out: 0.
-func (e *Engine) soon() int {
-	loop := e.policy.Loop
-	if loop.Prefetch > 0 || loop.Mode == policy.ModeBatch {
-		return 0
+// refill is how long a loop that has no room waits to be told of some, 0 for as long
+// as it takes. Where the window is full it looks by itself: fewer places may become
+// free than it is told of.
+func (e *Engine) refill() time.Duration {
+	if int(e.held.Load()) > e.policy.Loop.Window-e.places() {
+		return refillWait
 	}
-	mean := max(e.runq.mean(), time.Microsecond)
-	return int(min(int64(prefetchFor)*int64(loop.Concurrency)/int64(mean), int64(loop.Window)))
-}
-
-// prefetch is how many may be held unstarted now. Without a setting it is as many
-// as run at once, and more of a kind that is soon begun: with few slots a fetch
-// would otherwise bring a handful, and cost more than their work.
-func (e *Engine) prefetch() int {
-	return max(e.policy.Loop.EffectivePrefetch(), min(e.soon(), e.policy.Fetch.Batch.Size))
-}
-
-// askAhead allows the source to ask for what is soon begun. A fetch brings a batch
-// at most; with nothing asked for beyond it the server would stand still until
-// that is worked off.
-func (e *Engine) askAhead() {
-	if e.ahead == nil || e.policy.Loop.Limit > 0 {
-		return
-	}
-	if n := max(e.soon()-e.prefetch(), 0); n != e.askedAhead {
-		e.askedAhead = n
-		e.ahead.Prefetch(n)
-	}
-}
-
-func prefetcher(s ergon.Source) ergon.Prefetcher {
-	p, _ := s.(ergon.Prefetcher)
-	return p
+	return 0
 }
 
 // room is how many deliveries to ask for now; done says that the limit leaves
@@ -126,10 +103,11 @@ func prefetcher(s ergon.Source) ergon.Prefetcher {
 // transactions that wait out a long backoff.
 func (e *Engine) room() (room int, few, done bool) {
 	loop := e.policy.Loop
-	held, load, prefetch := int(e.held.Load()), int(e.runq.load.Load()), e.prefetch()
-	room = min(e.policy.Fetch.Batch.Size, loop.Concurrency+prefetch-load, loop.Window-held)
+	held, load := int(e.held.Load()), int(e.runq.load.Load())
+	slots, prefetch, _ := e.ahead()
+	room = min(e.policy.Fetch.Batch.Size, slots+prefetch-load, loop.Window-held)
 	need := min(max(1, prefetch/2), e.policy.Fetch.Batch.Size)
-	e.lowLoad.Store(int64(loop.Concurrency + prefetch - need))
+	e.lowLoad.Store(int64(slots + prefetch - need))
 	if loop.Mode == policy.ModeBatch {
 		need = 1
 		if held > 0 {
@@ -147,9 +125,9 @@ func (e *Engine) room() (room int, few, done bool) {
 		need = int(min(int64(need), left))
 	}
 	switch {
-	case room >= need:
+	case room >= need, room >= e.places() && load < slots:
 		return room, false, false
-	case room > 0 && load < loop.Concurrency:
+	case room > 0 && load < slots:
 		return room, true, false
 	}
 	return 0, false, false
@@ -158,16 +136,20 @@ func (e *Engine) room() (room int, few, done bool) {
 // slotFreed tells the loop, if there is anything in it for it: it is woken once
 // for a batch of places and not for each.
 func (e *Engine) slotFreed(load int) {
-	if e.hungry.Load() && int64(load) <= e.lowLoad.Load() && e.held.Load() < int64(e.policy.Loop.Window) {
+	if e.hungry.Load() && int64(load) <= e.lowLoad.Load() && e.placesFree(e.held.Load()) {
 		e.signal()
 	}
 }
 
 // placeFreed tells the loop, or the stop, that held is one less.
 func (e *Engine) placeFreed(held int64) {
-	if held == 0 || e.hungry.Load() && e.runq.load.Load() <= e.lowLoad.Load() {
+	if held == 0 || e.hungry.Load() && e.runq.load.Load() <= e.lowLoad.Load() && e.placesFree(held) {
 		e.signal()
 	}
+}
+
+func (e *Engine) placesFree(held int64) bool {
+	return int64(e.policy.Loop.Window)-held >= int64(e.places())
 }
 
 // wait returns when c receives, after d (0 is never) or when ctx ends.

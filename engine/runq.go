@@ -20,13 +20,13 @@ import (
 type runq struct {
 	mu         sync.Mutex
 	head, tail *flight
-	idle       []chan struct{} // parked workers, the last one first: its stack is warm
-	waking     bool            // a worker was woken and has not looked yet
-	workers    int             // started
-	most       int             // how many there may be
-	slots      int             // how many there may be while none is stuck
-	start      func()          // starts one worker
-	freed      func(load int)  // told of each slot that became free; must not block
+	idle       []*worker      // parked workers, the last one first: its stack is warm
+	waking     bool           // a worker was woken and has not looked yet
+	workers    int            // started
+	most       int            // how many there may be
+	slots      int            // how many there may be while none is stuck
+	start      func()         // starts one worker
+	freed      func(load int) // told of each slot that became free; must not block
 	closed     bool
 	crew       crew
 
@@ -82,7 +82,7 @@ func (q *runq) wake() {
 		w := q.idle[n-1]
 		q.idle = q.idle[:n-1]
 		q.waking = true
-		w <- struct{}{} // it has room for one, and only one is ever sent
+		w.parked <- struct{}{} // it has room for one, and only one is ever sent
 		return
 	}
 	if q.workers < q.most {
@@ -109,20 +109,21 @@ func (q *runq) next(w *worker, fresh bool) *flight {
 		}
 	}
 	for q.head == nil {
-		if q.closed || q.crew.few() && len(q.idle) >= q.crew.cores {
+		if q.closed || w.dismissed {
 			q.workers--
-			q.dismiss()
 			q.mu.Unlock()
 			return nil
 		}
-		q.idle = append(q.idle, w.parked)
+		q.idle = append(q.idle, w)
 		q.mu.Unlock()
 		<-w.parked
 		if w.lastInLine {
 			runtime.Gosched()
 		}
 		q.mu.Lock()
-		q.waking = false
+		if !w.dismissed { // otherwise another one is being woken, or none
+			q.waking = false
+		}
 	}
 	f := q.head
 	q.head = f.next
@@ -138,15 +139,21 @@ func (q *runq) next(w *worker, fresh bool) *flight {
 	return f
 }
 
-// dismiss wakes one of the idle workers that are too many by now, those that parked
-// while attempts were long. It finds nothing to do, and wakes the next. The caller
-// holds the lock.
-func (q *runq) dismiss() {
-	if !q.closed && len(q.idle) > q.crew.cores {
-		w := q.idle[0]
-		q.idle = q.idle[1:]
-		w <- struct{}{}
+// trim ends half of the idle workers that are too many by now: those that parked while
+// attempts were long. The sweeper calls it; ended as soon as there is nothing to do,
+// they would be started again a moment later, and a start costs more than an attempt.
+func (q *runq) trim() {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.closed || !q.crew.few() {
+		return
 	}
+	over := len(q.idle) - q.crew.cores
+	for _, w := range q.idle[:max(over+1, 0)/2] {
+		w.dismissed = true
+		w.parked <- struct{}{}
+	}
+	q.idle = q.idle[max(over+1, 0)/2:]
 }
 
 // idled counts a slot as free. The caller holds the lock.
@@ -162,6 +169,7 @@ func (q *runq) stalled() {
 	defer q.mu.Unlock()
 	if q.crew.stalled(q.running, q.head != nil && !q.closed) {
 		q.wake()
+		q.freed(0) // more may run than the loop has fetched for
 	}
 }
 
@@ -197,11 +205,15 @@ func (q *runq) loads() (queued, running int) {
 	return q.queued, q.running
 }
 
-// mean is how long attempts took lately.
-func (q *runq) mean() time.Duration {
+// mean is how long attempts took lately, and whether they are so short that few
+// workers do them all. Until some were seen they are taken for long.
+func (q *runq) mean() (mean time.Duration, few bool) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	return q.crew.mean
+	if q.crew.known < crewLeast {
+		return time.Second, false
+	}
+	return q.crew.mean, q.crew.few()
 }
 
 // begun is how many attempts there were so far.
@@ -252,7 +264,7 @@ func (q *runq) close() {
 	q.closed = true
 	q.crew.stop()
 	for _, w := range q.idle {
-		w <- struct{}{}
+		w.parked <- struct{}{}
 	}
 	q.idle = nil
 }

@@ -37,6 +37,7 @@ type worker struct {
 	parked    chan struct{}
 	in        *codeCall // user code that has not returned
 
+	dismissed  bool // it is to end; under the queue's lock
 	lastInLine bool // whoever is ready to run goes first when it is woken
 
 	took  time.Duration // by its latest attempt

@@ -26,7 +26,7 @@ func (s *surplus) release(e *Engine, now time.Time) {
 	}
 	// All that run now have lasted for as long as nothing was begun.
 	queued := e.runq.lasting(now.Sub(s.at))
-	allowed := e.prefetch()
+	_, allowed, _ := e.ahead()
 	switch {
 	case queued <= 2*allowed:
 		s.since = time.Time{}

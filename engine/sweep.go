@@ -37,6 +37,8 @@ func (e *Engine) sweep(ctx context.Context) {
 			}
 			clear(all)
 			over.release(e, now)
+			e.runq.trim()
+			e.sendq.trim()
 			e.watchHealth()
 			timer.Reset(e.sweepEvery())
 		}

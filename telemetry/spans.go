@@ -31,9 +31,9 @@ func (b *tracing) End(r engine.TraceRecord) {
 	case b.parent && b.t.cfg.Link:
 		options = append(options, trace.WithLinks(trace.Link{SpanContext: b.came(b.linked)}))
 	case b.parent:
-		ctx = trace.ContextWithRemoteSpanContext(ctx, b.came(b.trace))
+		ctx = trace.ContextWithRemoteSpanContext(ctx, b.came(b.id()))
 	}
-	ctx, root := b.t.otel.Start(withIDs(ctx, b.trace, trace.SpanID(b.root)), semconv.SpanTransaction, options...)
+	ctx, root := b.t.otel.Start(withIDs(ctx, b.id(), trace.SpanID(b.root)), semconv.SpanTransaction, options...)
 	b.fetch(ctx, r)
 	for _, attempts := range phases(r.Attempts) {
 		b.phase(ctx, semconvPhase(attempts[0].Phase), attempts)
@@ -101,7 +101,7 @@ func (b *tracing) phase(ctx context.Context, name string, attempts []engine.Atte
 	if name == semconv.SpanProduce {
 		kind = trace.SpanKindProducer
 	}
-	ctx, span := b.t.otel.Start(withIDs(ctx, b.trace, trace.SpanID{}), name,
+	ctx, span := b.t.otel.Start(withIDs(ctx, b.id(), trace.SpanID{}), name,
 		trace.WithTimestamp(attempts[0].Began), trace.WithSpanKind(kind), trace.WithAttributes(attrs...))
 	for _, a := range attempts {
 		b.attempt(ctx, name, a)
@@ -119,7 +119,7 @@ func (b *tracing) attempt(ctx context.Context, phase string, a engine.AttemptRec
 	if a.MaxAttempts > 0 {
 		attrs = append(attrs, attribute.Int(semconv.AttrMaxAttempts, a.MaxAttempts))
 	}
-	_, span := b.t.otel.Start(withIDs(ctx, b.trace, trace.SpanID(a.Span)), semconv.SpanAttempt(phase, a.Attempt),
+	_, span := b.t.otel.Start(withIDs(ctx, b.id(), trace.SpanID(a.Span)), semconv.SpanAttempt(phase, a.Attempt),
 		trace.WithTimestamp(a.Began), trace.WithAttributes(attrs...))
 	fail(span, a.Err)
 	span.End(trace.WithTimestamp(a.Ended))

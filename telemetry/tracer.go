@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"encoding/hex"
 	"math/rand/v2"
+	"sync"
 
 	"go.opentelemetry.io/otel/sdk/resource"
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
@@ -78,11 +79,13 @@ func (t *Tracer) Begin(tx ergon.Raw, _ ergon.DeliveryInfo) engine.Tracing {
 	if b.parent && t.cfg.Link {
 		b.linked = b.trace
 	}
+	b.tx, b.state = tx, tx.Trace().State
 	if !b.parent || t.cfg.Link {
-		b.trace = identity.TraceIDOf(tx.Source(), tx.ID())
+		b.trace, b.own = [16]byte{}, true
 	}
-	b.state = tx.Trace().State
-	b.sampled = t.cfg.Sampler.sampled(b.trace, b.parent && !t.cfg.Link, b.parentSampled)
+	if !b.own || t.cfg.Sampler.bound > 0 { // otherwise nobody may ever ask for it
+		b.sampled = t.cfg.Sampler.sampled(b.id(), !b.own, b.parentSampled)
+	}
 	b.root = newSpanID()
 	return b
 }
@@ -107,13 +110,24 @@ func newSpanID() (id engine.SpanID) {
 // tracing is one delivery's trace.
 type tracing struct {
 	t          *Tracer
+	tx         ergon.Raw
 	state      string
-	trace      [16]byte
+	hashing    sync.Once
+	trace      [16]byte // see id
 	linked     [16]byte // the trace that is linked to
 	parentSpan [8]byte
 	root       engine.SpanID
 
-	parent, parentSampled, sampled bool
+	own, parent, parentSampled, sampled bool
+}
+
+// id is the trace's ID: that of the trace which the transaction continues, or a hash of
+// its identity, which is made when it is asked for.
+func (b *tracing) id() [16]byte {
+	if b.own {
+		b.hashing.Do(func() { b.trace = identity.TraceIDOf(b.tx.Source(), b.tx.ID()) })
+	}
+	return b.trace
 }
 
 // Sampled is what was decided.
@@ -125,8 +139,9 @@ func (b *tracing) NewSpan() engine.SpanID { return newSpanID() }
 // Trace continues with the transaction's span as the parent.
 func (b *tracing) Trace() ergon.Trace {
 	var s [55]byte
+	id := b.id()
 	copy(s[:], "00-")
-	hex.Encode(s[3:35], b.trace[:])
+	hex.Encode(s[3:35], id[:])
 	s[35] = '-'
 	hex.Encode(s[36:52], b.root[:])
 	copy(s[52:], "-00")
@@ -155,6 +170,6 @@ func (b *tracing) context(span [8]byte) trace.SpanContext {
 	}
 	var flags trace.TraceFlags
 	return trace.NewSpanContext(trace.SpanContextConfig{
-		TraceID: b.trace, SpanID: span, TraceFlags: flags.WithSampled(b.sampled), TraceState: state,
+		TraceID: b.id(), SpanID: span, TraceFlags: flags.WithSampled(b.sampled), TraceState: state,
 	})
 }

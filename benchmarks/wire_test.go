@@ -70,7 +70,7 @@ func TestSameWire(t *testing.T) {
 			for name := range w {
 				require.Contains(t, g, name, "of input %d", id)
 				if !slices.Contains(but, name) {
-					require.Equal(t, w[name], g[name], "%s of input %d", name, id)
+					require.Equal(t, told(name, w[name]), told(name, g[name]), "%s of input %d", name, id)
 				}
 			}
 			require.Len(t, g, len(w), "headers of input %d: %v", id, g)
@@ -78,6 +78,15 @@ func TestSameWire(t *testing.T) {
 	}
 	same(ergonOut, rawOut, "ce-time")
 	same(ergonDead, rawDead, "Nats-Msg-Id", "Ergon-Dead-First-Seen", "Ergon-Dead-Failed-At")
+}
+
+// told is a header without what is another in each run: of a traceparent the ID of the
+// transaction's span.
+func told(name string, values []string) []string {
+	if name == "traceparent" && len(values) == 1 && len(values[0]) == 55 {
+		return []string{values[0][:36] + values[0][52:]}
+	}
+	return values
 }
 
 // headers are those of all messages of a stream, by the number of the input.

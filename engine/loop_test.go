@@ -231,7 +231,33 @@ func TestAFreePlaceIsFilled(t *testing.T) {
 		r.policy.Loop.Concurrency, r.policy.Loop.Window, r.policy.Produce.Retry.Timeout = 2, 2, 0
 		r.push(names(5)...)
 		require.EqualValues(t, 5, r.run(t).Succeeded)
-		require.Less(t, time.Duration(last.Load()), 4*time.Second)
+		require.Equal(t, 3*time.Second, time.Duration(last.Load()), "each begins at the moment at which another ends")
 		require.Equal(t, time.Minute, time.Since(began))
+	})
+}
+
+// Where most of the window waits out long backoffs, what is left of it goes on being
+// used, though it is too little to be worth a fetch by itself.
+func TestTheRestOfTheWindowIsUsed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var quick atomic.Int64
+		r := newRig(consume(func(_ context.Context, tx ergon.Transaction[string]) (ergon.None, error) {
+			if tx.ID() < "tx-062" {
+				return ergon.None{}, ergon.System("not within the hour")
+			}
+			quick.Add(1)
+			return ergon.None{}, nil
+		}))
+		r.policy.Loop.Concurrency, r.policy.Loop.Window = 4, 64
+		r.policy.Process.Retry = policy.Retry{MaxAttempts: 2, Backoff: dur(time.Hour), BackoffMultiplier: 1}
+		r.policy.Transaction.Timeout = 0
+		r.push(names(200)...)
+		_, wait := r.start(t)
+		time.Sleep(10 * time.Second)
+		require.EqualValues(t, 200-62, quick.Load())
+		time.Sleep(2 * time.Hour)
+		report, err := wait(false)
+		require.NoError(t, err)
+		require.EqualValues(t, 62, report.Dead)
 	})
 }

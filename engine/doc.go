@@ -15,8 +15,8 @@
 // transaction.
 //
 // A transaction that does well is touched by three goroutines: the fetch loop, a
-// worker, and whoever its sink confirms on. It starts no timer and no goroutine
-// of its own. A failed attempt costs a goroutine, which waits out the backoff
+// worker, and whoever its sink confirms on; after a long attempt by a fourth, which
+// sends. It starts no timer and no goroutine of its own. A failed attempt costs a goroutine, which waits out the backoff
 // without holding a slot.
 //
 // The engine knows no transport. It is given a Source and Sinks and closes them.

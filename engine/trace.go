@@ -129,10 +129,12 @@ type notes struct {
 // catchUp notes the attempts that did well before the one that begins: one of each
 // phase, since a second would follow a failure, and that was noted.
 func (f *flight) catchUp(now time.Time) {
+	n := max(f.info.Attempt, 1) // of the phase that it began with here: it may have been parked
 	begun := func(step step, began, ended time.Time) {
 		f.notes.attempts = append(f.notes.attempts, AttemptRecord{
-			Phase: step.phase(), Attempt: 1, MaxAttempts: f.e.phases[step].MaxAttempts(), Began: began, Ended: ended,
+			Phase: step.phase(), Attempt: n, MaxAttempts: f.e.phases[step].MaxAttempts(), Began: began, Ended: ended,
 		})
+		n = 1
 	}
 	sentAt := now
 	if b := f.box(); b != nil && !b.sentAt.IsZero() {

@@ -129,3 +129,28 @@ func TestFailureIsToldThoughSampledOut(t *testing.T) {
 		require.Equal(t, ergon.PhaseSuccess, tracer.told[0].Err.Phase)
 	})
 }
+
+// What was parked goes on with the number of its next attempt, in its trace too.
+func TestParkedIsToldWithItsAttempt(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		tracer := &traces{}
+		r := newRig(engine.Consume("score", &hooked[string, string]{
+			process: func(ctx context.Context, _ ergon.Transaction[string]) (string, error) {
+				if ergon.ExecutionOf(ctx).Attempt == 1 {
+					return "", ergon.System("not within the hour")
+				}
+				return "x", nil
+			},
+			success: func(context.Context, ergon.Transaction[string], string) error { return ergon.Business("no") },
+		}))
+		r.tracer, r.queueO.CanDefer = tracer, true
+		r.policy.Process.Retry.Backoff, r.policy.Process.Retry.BackoffCap = dur(time.Hour), dur(time.Hour)
+		r.push("parked")
+		began := time.Now()
+		require.EqualValues(t, 1, r.run(t).Deferred)
+		require.Equal(t, []string{
+			"parked dead",
+			"process 2: 1h0m0s-1h0m0s", "produce 1: 1h0m0s-1h0m0s", "success 1: 1h0m0s-1h0m0s failed", "exception 1: 1h0m0s-1h0m0s",
+		}, tracer.lines(began))
+	})
+}

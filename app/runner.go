@@ -55,6 +55,7 @@ type Runner struct {
 
 	conn    *Conn
 	letters *bus.Publisher // of dead letters
+	ballast *engine.Ballast
 	closers []func(context.Context) error
 	engines []*engine.Engine
 	lost    []func() error // by engine: what its source lost, see jetstream.Source.Lost
@@ -95,7 +96,7 @@ func NewRunner(in runnerIn) (*Runner, error) {
 // closed again.
 func (r *Runner) Start(ctx context.Context) (err error) {
 	running, stop := context.WithCancel(context.WithoutCancel(ctx))
-	r.stop = stop
+	r.stop, r.ballast = stop, engine.NewBallast()
 	defer func() {
 		if err != nil {
 			stop()
@@ -219,6 +220,7 @@ func (r *Runner) close(ctx context.Context) error {
 	if r.conn != nil && r.opts.Conn == nil {
 		errs = append(errs, r.conn.Close(ctx))
 	}
+	r.ballast.Release()
 	return errors.Join(errs...)
 }
 

@@ -15,6 +15,14 @@ type Readier interface{ Ready() <-chan struct{} }
 // calls it between Fetches, from the goroutine that fetches.
 type Prefetcher interface{ Prefetch(n int) }
 
+// AsyncSink is an optional part of a [Sink] whose Send hands over and whose answers come
+// later, many at a time. Sending is how many calls of Send have not returned. While it
+// is as many as the machine has cores, and nothing moves, what they wait for has no
+// room, so the engine has no more of its goroutines wait for it. Of a sink without it
+// the engine makes as many calls at once as there are slots. It may be called at any
+// time, from any goroutine.
+type AsyncSink interface{ Sending() int }
+
 // HealthReporter is an optional part of a [Source] and a [Sink]. Health returns
 // nil while it can do its work, and otherwise says what is wrong, on what, and
 // what to do. It answers from what is known and does not wait; it may be called

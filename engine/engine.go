@@ -148,11 +148,11 @@ func New(c Config) (*Engine, error) {
 	e.runq.most, e.runq.slots = p.Loop.Concurrency, p.Loop.Concurrency
 	e.runq.start = func() { e.pool.Go(func() { e.worker(true) }) }
 	e.runq.freed = e.slotFreed
-	e.runq.crew.begin(false)
+	e.runq.crew.begin(false, e.congested)
 	e.sendq.most, e.sendq.slots = p.Loop.Concurrency, p.Loop.Concurrency
 	e.sendq.start = func() { e.pool.Go(e.sender) }
 	e.sendq.freed = func(int) {}
-	e.sendq.crew.begin(true)
+	e.sendq.crew.begin(true, e.congested)
 	return e, nil
 }
 
@@ -247,6 +247,16 @@ func (e *Engine) sender() {
 		}
 		f.attemptDone(nil)
 	}
+}
+
+// congested reports whether what sends outputs waits for room in its transport.
+func (e *Engine) congested() bool {
+	for _, r := range e.routes {
+		if s, ok := r.sink.(ergon.AsyncSink); ok && s.Sending() >= e.runq.crew.cores {
+			return true
+		}
+	}
+	return false
 }
 
 // inLine reports whether what follows an attempt has to stand in line however short it

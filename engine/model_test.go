@@ -163,9 +163,8 @@ func (m *model) exception(ctx context.Context, tx ergon.Transaction[string], _ *
 		m.t.Errorf("%s: exception hook runs a second time", tx.ID())
 	}
 	m.mu.Unlock()
-	err := m.work(ctx)
-	m.note(tx.ID(), nil) // its dead letter follows whatever it returned
-	return err
+	defer m.note(tx.ID(), nil) // its dead letter follows whatever it returned, a panic too
+	return m.work(ctx)
 }
 
 func (m *model) note(id string, err error) {

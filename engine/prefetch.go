@@ -43,12 +43,12 @@ func (p *pace) measure(begun uint64, now time.Time) {
 // soon is how many are begun within prefetchFor: at the pace of late, doubled so that
 // it can grow, and in any case some. It is at most what the slots could do, and what
 // the window has room for. A setting of prefetch rules it out: 0.
-func (e *Engine) soon(mean time.Duration) int {
+func (e *Engine) soon(usual time.Duration) int {
 	loop := e.policy.Loop
 	if loop.Prefetch > 0 || loop.Mode == policy.ModeBatch {
 		return 0
 	}
-	could := int64(prefetchFor) * int64(loop.Concurrency) / int64(max(mean, time.Microsecond))
+	could := int64(prefetchFor) * int64(loop.Concurrency) / int64(max(usual, time.Microsecond))
 	does := max(2*e.pace.rate.Load()*int64(prefetchFor)/int64(time.Second), prefetchLeast)
 	return int(min(could, does, int64(loop.Window)))
 }
@@ -61,8 +61,8 @@ func (e *Engine) soon(mean time.Duration) int {
 // compute, no more run at once than there are cores, and that batch is all there is.
 func (e *Engine) ahead() (slots, prefetch, beyond int) {
 	loop := e.policy.Loop
-	mean, few := e.runq.mean()
-	soon := e.soon(mean)
+	usual, few := e.runq.usual()
+	soon := e.soon(usual)
 	slots, prefetch = loop.Concurrency, max(loop.EffectivePrefetch(), min(soon, e.policy.Fetch.Batch.Size))
 	if few && soon > 0 {
 		slots, prefetch = min(slots, e.runq.crew.cores), min(soon, e.policy.Fetch.Batch.Size)

@@ -205,15 +205,15 @@ func (q *runq) loads() (queued, running int) {
 	return q.queued, q.running
 }
 
-// mean is how long attempts took lately, and whether they are so short that few
-// workers do them all. Until some were seen they are taken for long.
-func (q *runq) mean() (mean time.Duration, few bool) {
+// usual is how long most attempts took at most lately, and whether that is so short that
+// few workers do them all. Until some were seen they are taken for long.
+func (q *runq) usual() (usual time.Duration, few bool) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	if q.crew.known < crewLeast {
 		return time.Second, false
 	}
-	return q.crew.mean, q.crew.few()
+	return q.crew.usual, q.crew.few()
 }
 
 // begun is how many attempts there were so far.
@@ -229,7 +229,7 @@ func (q *runq) lasting(d time.Duration) (queued int) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	if q.queued > 0 {
-		q.crew.mean = max(q.crew.mean, d)
+		q.crew.lasts(d)
 	}
 	return q.queued
 }

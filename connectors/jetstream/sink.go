@@ -27,7 +27,10 @@ type SinkOption func(*Sink)
 // Default: any stream will do.
 func InStream(name string) SinkOption { return func(s *Sink) { s.stream = name } }
 
-var _ ergon.Sink = (*Sink)(nil)
+var (
+	_ ergon.Sink      = (*Sink)(nil)
+	_ ergon.AsyncSink = (*Sink)(nil)
+)
 
 // NewSink returns a sink for a subject that a stream stores.
 func NewSink(pub *bus.Publisher, subject string, options ...SinkOption) (*Sink, error) {
@@ -43,6 +46,10 @@ func NewSink(pub *bus.Publisher, subject string, options ...SinkOption) (*Sink, 
 
 // Subject is where the sink publishes.
 func (s *Sink) Subject() string { return s.subject }
+
+// Sending is how many calls of Send are under way, with those of all sinks that share
+// the publisher.
+func (s *Sink) Sending() int { return s.pub.Publishing() }
 
 // manyFields is as many headers as most transactions have.
 const manyFields = 16

@@ -159,7 +159,7 @@ func lying(lie liar) harness.Contender {
 // The command line, the children and the table, from end to end.
 func TestCompare(t *testing.T) {
 	var out, progress bytes.Buffer
-	err := run(t.Context(), []string{"-n", "500", "-rounds", "1", "-w", "W1,W2,W5"}, &out, &progress)
+	err := run(t.Context(), []string{"-n", "500", "-rounds", "1", "-w", "W1,W2,W5", "-c", strings.Join(compared, ",")}, &out, &progress)
 	require.NoError(t, err, progress.String())
 	for _, want := range []string{"W1 transform", "W2 sink", "W5 faulty"} {
 		require.Contains(t, out.String(), want)

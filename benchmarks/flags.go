@@ -19,13 +19,14 @@ type options struct {
 	svg, json, from string
 	flat, scale     bool
 	backlogs        []int64
+	tasks, slots    []int
 }
 
 // takes says which flags mean something in a mode that is asked for by a flag of its
 // own. Without one, everything but these modes' own flags does.
 var takes = map[string][]string{
 	"from":  {"svg"},
-	"flat":  {"n", "rounds", "timeout", "backlogs", "profiles"},
+	"flat":  {"n", "rounds", "timeout", "backlogs", "tasks", "slots", "profiles"},
 	"scale": {"n", "rounds", "timeout"},
 }
 
@@ -47,7 +48,9 @@ func parse(args []string, usage io.Writer) (options, error) {
 	flags.StringVar(&o.from, "from", "", "measure nothing, and show what -json wrote to this file")
 	flags.BoolVar(&o.flat, "flat", false, "measure ergon's CPU per transaction by backlog, tasks and slots instead")
 	flags.BoolVar(&o.scale, "scale", false, "measure one, two and three processes of ergon that share a consumer instead")
-	backlogs := flags.String("backlogs", "1000,10000,100000,1000000", "backlogs of -flat")
+	backlogs := flags.String("backlogs", "1000,10000,100000,1000000", "backlogs of -flat, none for an empty list; likewise -tasks and -slots")
+	tasks := flags.String("tasks", "1,10,100", "tasks of -flat in one process")
+	slots := flags.String("slots", "1,16,256,4096", "slots of -flat")
 	if err := flags.Parse(args); err != nil {
 		return o, err
 	}
@@ -67,14 +70,26 @@ func parse(args []string, usage io.Writer) (options, error) {
 		}
 		c.Contenders = append(c.Contenders, name)
 	}
-	for text := range strings.SplitSeq(*backlogs, ",") {
-		n, err := strconv.ParseInt(strings.TrimSpace(text), 10, 64)
-		if err != nil {
-			return o, fmt.Errorf("-backlogs: %q is no number: write them as in 1000,10000", text)
-		}
-		o.backlogs = append(o.backlogs, n)
+	var err1, err2, err3 error
+	o.backlogs, err1 = numbers[int64]("backlogs", *backlogs)
+	o.tasks, err2 = numbers[int]("tasks", *tasks)
+	o.slots, err3 = numbers[int]("slots", *slots)
+	return o, errors.Join(err1, err2, err3)
+}
+
+// numbers reads a list of them.
+func numbers[N int | int64](name, list string) (all []N, err error) {
+	if list == "" {
+		return nil, nil
 	}
-	return o, nil
+	for text := range strings.SplitSeq(list, ",") {
+		n, err := strconv.Atoi(strings.TrimSpace(text))
+		if err != nil {
+			return nil, fmt.Errorf("-%s: %q is no number: write them as in 1000,10000", name, text)
+		}
+		all = append(all, N(n))
+	}
+	return all, nil
 }
 
 // fit refuses flags that would be ignored.
@@ -96,8 +111,10 @@ func fit(flags *flag.FlagSet) error {
 		mode = name
 	}
 	if mode == "" {
-		if slices.Contains(set, "backlogs") {
-			return errors.New("-backlogs means something with -flat only")
+		for _, name := range []string{"backlogs", "tasks", "slots"} {
+			if slices.Contains(set, name) {
+				return fmt.Errorf("-%s means something with -flat only", name)
+			}
 		}
 		return nil
 	}

@@ -20,15 +20,17 @@ import (
 
 // contenders are all that this binary can be started as.
 var contenders = map[string]harness.Contender{
-	"raw":      raw.Run,
-	"raw-wire": raw.RunWire,
-	"ergon":    contender.Run,
-	"tasks":    tasks.Run,
-	"apart":    tasks.RunApart,
+	"raw":       raw.Run,
+	"raw-wire":  raw.RunWire,
+	"raw-room":  raw.RunRoom,
+	"wire-room": raw.RunWireRoom,
+	"ergon":     contender.Run,
+	"tasks":     tasks.Run,
+	"apart":     tasks.RunApart,
 }
 
 // compared are those that are measured against each other.
-var compared = []string{"raw", "raw-wire", "ergon"}
+var compared = []string{"raw", "raw-wire", "ergon", "raw-room", "wire-room"}
 
 func main() {
 	if code, isChild := harness.Child(os.Args[1:], contenders); isChild {
@@ -58,7 +60,7 @@ func run(ctx context.Context, args []string, out, progress io.Writer) error {
 	case o.flat:
 		results, err := harness.Flat(ctx, harness.FlatOptions{
 			N: c.N, Rounds: c.Rounds, Timeout: c.Timeout, Progress: c.Progress, One: "ergon", Many: "tasks", Apart: "apart",
-			Profiles: c.Profiles, Backlogs: o.backlogs, Tasks: []int{1, 10, 100}, Slots: []int{1, 16, 256, 4096},
+			Profiles: c.Profiles, Backlogs: o.backlogs, Tasks: o.tasks, Slots: o.slots,
 		})
 		if err != nil {
 			return err

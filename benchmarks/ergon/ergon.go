@@ -1,5 +1,4 @@
-// Package contender does the work with Ergon's public API alone, on the defaults
-// that production gets. Copy it into a harness of your own.
+// Package contender does the work with Ergon's public API alone, on production's defaults.
 package contender
 
 import (
@@ -33,6 +32,7 @@ func (s sink) Process(ctx context.Context, tx ergon.Transaction[work.In]) (_ erg
 
 // Run works until ctx ends.
 func Run(ctx context.Context, job *work.Job) (err error) {
+	defer engine.NewBallast().Release()
 	closing := context.WithoutCancel(ctx) // what is given up must still be settled
 	b, err := bus.Connect(ctx, bus.Config{URL: job.URL})
 	if err != nil {

@@ -9,6 +9,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"runtime"
 	"sync"
 	"time"
 
@@ -24,6 +25,21 @@ func Run(ctx context.Context, job *work.Job) error { return run(ctx, job, false)
 // RunWire is Run with the headers on outputs and dead letters that Ergon writes,
 // and with IDs derived as Ergon derives them.
 func RunWire(ctx context.Context, job *work.Job) error { return run(ctx, job, true) }
+
+// RunRoom and RunWireRoom are the same in a process whose collector has as much room
+// as Ergon gives it (engine.Ballast): what they gain is no merit of the loop.
+func RunRoom(ctx context.Context, job *work.Job) error {
+	ballast := make([]byte, 32<<20) // never touched
+	defer runtime.KeepAlive(ballast)
+	return run(ctx, job, false)
+}
+
+// RunWireRoom is RunWire with room, see [RunRoom].
+func RunWireRoom(ctx context.Context, job *work.Job) error {
+	ballast := make([]byte, 32<<20)
+	defer runtime.KeepAlive(ballast)
+	return run(ctx, job, true)
+}
 
 type loop struct {
 	ctx   context.Context

@@ -33,7 +33,7 @@ type shared struct {
 
 // most is the window of a publisher that many share: each sink that is closed collects
 // all of its slots, so a hundred tasks with a hundred thousand take seconds to stop.
-const most = 16384
+const most = 4096
 
 // Run runs a task for each of the job's parts until ctx ends or one fails. They share
 // a publisher that has room for what all their windows admit, up to most.
@@ -51,6 +51,7 @@ func run(parent context.Context, job *work.Job, room int, task func(shared, cont
 	// What is given up must still be settled when ctx has ended.
 	closing := context.WithoutCancel(ctx)
 	s := shared{job: job}
+	defer engine.NewBallast().Release()
 	if s.bus, err = bus.Connect(ctx, bus.Config{URL: job.URL}); err != nil {
 		return err
 	}

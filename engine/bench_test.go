@@ -26,7 +26,7 @@ func audit(context.Context, ergon.Transaction[order]) (ergon.None, error) { retu
 
 // BenchmarkEngine is one transaction through the engine with the memory connector
 // and everything on: leases, the guard, retries and timeouts, counters, logging with
-// DEBUG off. Beside the whole it reports what the engine adds: that less what
+// DEBUG off, and the collector's room that a process has. Beside the whole it reports what the engine adds: that less what
 // decode, process and encode cost in a loop, and less what the connector costs
 // without an engine.
 func BenchmarkEngine(b *testing.B) {
@@ -37,6 +37,7 @@ func BenchmarkEngine(b *testing.B) {
 			direct func() error
 		}{{"output", consume(score), directOutput}, {"silent", consume(audit), directSilent}} {
 			b.Run(fmt.Sprintf("%s/%d", kind.name, concurrency), func(b *testing.B) {
+				defer engine.NewBallast().Release()
 				b.ReportAllocs()
 				run := benchEngine(b, kind.task, concurrency)
 				b.ResetTimer()

@@ -16,12 +16,12 @@ type Readier interface{ Ready() <-chan struct{} }
 type Prefetcher interface{ Prefetch(n int) }
 
 // AsyncSink is an optional part of a [Sink] whose Send hands over and whose answers come
-// later, many at a time. Sending is how many calls of Send have not returned. While it
-// is as many as the machine has cores, and nothing moves, what they wait for has no
-// room, so the engine has no more of its goroutines wait for it. Of a sink without it
-// the engine makes as many calls at once as there are slots. It may be called at any
-// time, from any goroutine.
-type AsyncSink interface{ Sending() int }
+// later, many at a time. While as many of a task's calls of Send have not returned as
+// the machine has cores, and nothing moves, what they wait for has no room, and the
+// engine has no more of its goroutines wait for it. Of a sink without it the engine
+// makes as many calls at once as there are slots. Async does nothing and is never
+// called: it says what the sink is.
+type AsyncSink interface{ Async() }
 
 // HealthReporter is an optional part of a [Source] and a [Sink]. Health returns
 // nil while it can do its work, and otherwise says what is wrong, on what, and

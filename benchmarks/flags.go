@@ -22,6 +22,9 @@ type options struct {
 	tasks, slots    []int
 }
 
+// byDefault are the contenders that are compared if none are named.
+const byDefault = "raw,raw-wire,ergon"
+
 // takes says which flags mean something in a mode that is asked for by a flag of its
 // own. Without one, everything but these modes' own flags does.
 var takes = map[string][]string{
@@ -38,7 +41,7 @@ func parse(args []string, usage io.Writer) (options, error) {
 	flags.Int64Var(&c.N, "n", 200_000, "transactions per run")
 	flags.IntVar(&c.Rounds, "rounds", 5, "rounds, of which the medians are taken")
 	names := flags.String("w", "W1,W2,W3,W4,W5", "workloads")
-	who := flags.String("c", "raw,raw-wire,ergon", "contenders")
+	who := flags.String("c", byDefault, "contenders, of "+strings.Join(compared, ", "))
 	flags.IntVar(&c.Rate, "rate", 2000, "transactions per second in W3")
 	flags.DurationVar(&c.For, "for", 20*time.Second, "how long W3 is published")
 	flags.DurationVar(&c.Timeout, "timeout", 3*time.Minute, "how long one run may take")
@@ -48,7 +51,7 @@ func parse(args []string, usage io.Writer) (options, error) {
 	flags.StringVar(&o.from, "from", "", "measure nothing, and show what -json wrote to this file")
 	flags.BoolVar(&o.flat, "flat", false, "measure ergon's CPU per transaction by backlog, tasks and slots instead")
 	flags.BoolVar(&o.scale, "scale", false, "measure one, two and three processes of ergon that share a consumer instead")
-	backlogs := flags.String("backlogs", "1000,10000,100000,1000000", "backlogs of -flat, none for an empty list; likewise -tasks and -slots")
+	backlogs := flags.String("backlogs", "1000,10000,100000,1000000", "backlogs of -flat; an empty list leaves them out, also of -tasks and -slots")
 	tasks := flags.String("tasks", "1,10,100", "tasks of -flat in one process")
 	slots := flags.String("slots", "1,16,256,4096", "slots of -flat")
 	if err := flags.Parse(args); err != nil {

@@ -103,18 +103,23 @@ func TestModesAreBounded(t *testing.T) {
 
 func TestFlagsOfModes(t *testing.T) {
 	for args, want := range map[string]string{
-		"-flat -scale":          "exclude each other",
-		"-flat -c raw":          "-c means nothing with -flat",
-		"-scale -svg x":         "-svg means nothing with -scale",
-		"-from x -n 5":          "-n means nothing with -from",
-		"-from nowhere.json":    "nowhere.json",
-		"-backlogs 5":           "with -flat only",
-		"-flat -backlogs 5,x":   `"x" is no number`,
-		"-flat -backlogs 0":     "a backlog of 0",
-		"-scale -n 1":           "two transactions",
-		"-flat -rounds 0":       "one round",
-		"-json no/such/dir/f":   "is not a directory",
-		"-svg modes_test.go/xy": "is not a directory",
+		"-flat -scale":                     "exclude each other",
+		"-flat -c raw":                     "-c means nothing with -flat",
+		"-scale -svg x":                    "-svg means nothing with -scale",
+		"-from x -n 5":                     "-n means nothing with -from",
+		"-from nowhere.json":               "nowhere.json",
+		"-backlogs 5":                      "with -flat only",
+		"-flat -backlogs 5,x":              `"x" is no number`,
+		"-flat -backlogs 0":                "a backlog of 0",
+		"-tasks 5":                         "with -flat only",
+		"-flat -tasks 0":                   "must be 1 and above",
+		"-flat -slots 1,-4":                "must be 1 and above",
+		"-flat -slots x":                   `-slots: "x" is no number`,
+		"-flat -backlogs= -tasks= -slots=": "nothing to measure",
+		"-scale -n 1":                      "two transactions",
+		"-flat -rounds 0":                  "one round",
+		"-json no/such/dir/f":              "is not a directory",
+		"-svg modes_test.go/xy":            "is not a directory",
 	} {
 		err := run(t.Context(), strings.Fields(args), &bytes.Buffer{}, &bytes.Buffer{})
 		require.ErrorContains(t, err, want, args)

@@ -66,7 +66,6 @@ type Publisher struct {
 	slots   []slot
 	wires   sync.Pool   // of *wire
 	free    chan uint32 // numbers of the slots that nobody uses
-	entered atomic.Int32
 
 	shut    atomic.Bool   // begin nothing any more
 	closing chan struct{} // closed with it
@@ -153,14 +152,8 @@ func (p *Publisher) PublishFields(ctx context.Context, subject string, fields []
 	p.publish(ctx, nats.Msg{Subject: subject, Data: data}, fields, done)
 }
 
-// Publishing is how many calls of Publish and PublishFields have not returned. Those
-// that wait for room, in the window or for the connection, are among them.
-func (p *Publisher) Publishing() int { return int(p.entered.Load()) }
-
 // fields are apart from m, so that the caller's array of them may stay on its stack.
 func (p *Publisher) publish(ctx context.Context, m nats.Msg, fields []Field, done func(PubAck, error)) {
-	p.entered.Add(1)
-	defer p.entered.Add(-1)
 	if err := ctx.Err(); err != nil {
 		done(PubAck{}, publishError(m.Subject, err))
 		return

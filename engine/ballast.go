@@ -6,17 +6,17 @@ import (
 	"runtime/metrics"
 )
 
-// ballastSize is half of what the heap grows to before it is collected. Half of that
-// costs a tenth more per transaction, and twice as much saves nothing.
+// ballastSize is what the heap grows by at least before it is collected. Half of that
+// cost a quarter more per transaction, and twice as much saved nothing.
 const ballastSize = 32 << 20
 
 // Ballast gives the garbage collector room. It runs when the heap has doubled, and
 // engines hold a megabyte or two, so it would run every 10 ms, and take a third of the
-// processor. While a Ballast is held it runs when the heap has grown by 64 MiB at
+// processor. While a Ballast is held it runs when the heap has grown by 32 MiB at
 // least.
 //
 // It is memory that is never touched, so it takes an address range and no RAM; what
-// the collector has not cleaned up yet does, up to those 64 MiB. The runtime's
+// the collector has not cleaned up yet does, some 32 MiB. The runtime's
 // figures count it to the heap. One per process is enough: package app holds it.
 type Ballast struct{ memory []byte }
 

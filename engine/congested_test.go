@@ -3,7 +3,6 @@ package engine_test
 import (
 	"context"
 	"runtime"
-	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -15,26 +14,23 @@ import (
 
 // blockedSink has no room for as long as it is held.
 type blockedSink struct {
-	sending atomic.Int32
-	most    gauge
-	held    chan struct{}
+	most gauge
+	held chan struct{}
 }
 
 func (s *blockedSink) Send(_ context.Context, _ ergon.Raw, done func(error)) {
-	s.sending.Add(1)
 	s.most.enter()
 	<-s.held
 	s.most.leave()
-	s.sending.Add(-1)
 	done(nil)
 }
 
 func (s *blockedSink) Close(context.Context) error { return nil }
 
-// asyncSink says how many wait.
+// asyncSink says that its calls wait for the same thing.
 type asyncSink struct{ *blockedSink }
 
-func (s asyncSink) Sending() int { return int(s.sending.Load()) }
+func (asyncSink) Async() {}
 
 // Where a sink has no room, a few goroutines wait for it and not one for each slot;
 // unless it never said that its calls wait for the same thing.

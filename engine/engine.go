@@ -92,6 +92,7 @@ type Engine struct {
 
 	stranded atomic.Int64 // workers whose code was given up and has not returned
 	breakOff func(error)  // ends fetching with an error
+	sending  atomic.Int32 // calls of an AsyncSink that have not returned
 	admitted atomic.Int64 // deliveries that count against the limit
 	shortest atomic.Int64 // lease seen, in nanoseconds; 0 for none
 	stopping atomic.Bool
@@ -249,15 +250,10 @@ func (e *Engine) sender() {
 	}
 }
 
-// congested reports whether what sends outputs waits for room in its transport.
-func (e *Engine) congested() bool {
-	for _, r := range e.routes {
-		if s, ok := r.sink.(ergon.AsyncSink); ok && s.Sending() >= e.runq.crew.cores {
-			return true
-		}
-	}
-	return false
-}
+// congested reports whether what sends outputs waits for room in its transport. It
+// counts this engine's calls alone: what others send says nothing of what keeps its
+// own workers.
+func (e *Engine) congested() bool { return int(e.sending.Load()) >= e.runq.crew.cores }
 
 // inLine reports whether what follows an attempt has to stand in line however short it
 // was: with one slot outputs are sent in the order of their inputs, and what a short

@@ -191,7 +191,7 @@ func (f *flight) sendAll() {
 	f.mu.Unlock()
 	for i := range sends {
 		s := &sends[i]
-		sendSafely(b.sinks[s.i], &a.ctx, b.outs[s.i], s.done)
+		e.send(b.sinks[s.i], &a.ctx, b.outs[s.i], s.done)
 	}
 }
 
@@ -270,6 +270,15 @@ func (f *flight) expire(now time.Time) {
 	for i := range sends {
 		sends[i].done(&ergon.Error{Category: ergon.CategoryTimeout, Err: errNoAnswer})
 	}
+}
+
+// send counts the calls of an AsyncSink that have not returned.
+func (e *Engine) send(sink ergon.Sink, ctx *attempt.Context, tx ergon.Raw, done func(error)) {
+	if _, ok := sink.(ergon.AsyncSink); ok {
+		e.sending.Add(1)
+		defer e.sending.Add(-1)
+	}
+	sendSafely(sink, ctx, tx, done)
 }
 
 func sendSafely(sink ergon.Sink, ctx *attempt.Context, tx ergon.Raw, done func(error)) {

@@ -64,6 +64,11 @@ func (o FlatOptions) settings() (all []setting, err error) {
 		}
 		all = append(all, setting{Dimensions[0], b, o.One, b, max(1, o.N/b), 0, concurrency})
 	}
+	for _, n := range append(slices.Clone(o.Tasks), o.Slots...) {
+		if n < 1 {
+			return nil, fmt.Errorf("%d tasks or slots can do nothing: -tasks and -slots must be 1 and above", n)
+		}
+	}
 	for i, contender := range []string{o.Many, o.Apart} {
 		for _, t := range o.Tasks {
 			all = append(all, setting{Dimensions[1+i], int64(t), contender, o.N, 1, t, concurrency})
@@ -72,7 +77,10 @@ func (o FlatOptions) settings() (all []setting, err error) {
 	for _, n := range o.Slots {
 		all = append(all, setting{Dimensions[3], int64(n), o.One, o.N, 1, 0, n})
 	}
-	return slices.DeleteFunc(all, func(s setting) bool { return s.contender == "" }), nil
+	if all = slices.DeleteFunc(all, func(s setting) bool { return s.contender == "" }); len(all) == 0 {
+		return nil, errors.New("there is nothing to measure: -backlogs, -tasks and -slots are all empty")
+	}
+	return all, nil
 }
 
 // Flat measures W1 in each setting. It stops at the first run that goes wrong, and

@@ -26,19 +26,17 @@ func Run(ctx context.Context, job *work.Job) error { return run(ctx, job, false)
 // and with IDs derived as Ergon derives them.
 func RunWire(ctx context.Context, job *work.Job) error { return run(ctx, job, true) }
 
-// RunRoom and RunWireRoom are the same in a process whose collector has as much room
-// as Ergon gives it (engine.Ballast): what they gain is no merit of the loop.
-func RunRoom(ctx context.Context, job *work.Job) error {
+// RunRoom is Run in a process whose collector has as much room as Ergon gives it
+// (engine.Ballast): what it gains is no merit of the loop.
+func RunRoom(ctx context.Context, job *work.Job) error { return roomy(ctx, job, false) }
+
+// RunWireRoom is RunWire with that room.
+func RunWireRoom(ctx context.Context, job *work.Job) error { return roomy(ctx, job, true) }
+
+func roomy(ctx context.Context, job *work.Job, wire bool) error {
 	ballast := make([]byte, 32<<20) // never touched
 	defer runtime.KeepAlive(ballast)
-	return run(ctx, job, false)
-}
-
-// RunWireRoom is RunWire with room, see [RunRoom].
-func RunWireRoom(ctx context.Context, job *work.Job) error {
-	ballast := make([]byte, 32<<20)
-	defer runtime.KeepAlive(ballast)
-	return run(ctx, job, true)
+	return run(ctx, job, wire)
 }
 
 type loop struct {

@@ -47,9 +47,8 @@ func NewSink(pub *bus.Publisher, subject string, options ...SinkOption) (*Sink, 
 // Subject is where the sink publishes.
 func (s *Sink) Subject() string { return s.subject }
 
-// Sending is how many calls of Send are under way, with those of all sinks that share
-// the publisher.
-func (s *Sink) Sending() int { return s.pub.Publishing() }
+// Async says that Send waits for nothing but room; see [ergon.AsyncSink].
+func (s *Sink) Async() {}
 
 // manyFields is as many headers as most transactions have.
 const manyFields = 16

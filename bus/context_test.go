@@ -112,7 +112,6 @@ func TestContext(t *testing.T) {
 			topology(t, b)
 			fillNumbered(t, b, 3)
 			require.Len(t, drain(testContext(t), t, puller(t, b, bus.PullConfig{}), 3), 3)
-			require.NoError(t, b.JetStream().DeleteStream(testContext(t), "S"))
 		})
 	}
 	for name, text := range map[string]string{"user": "wr0ng!!", "token": "wr0ng!!"} {

@@ -24,6 +24,7 @@ var contenders = map[string]harness.Contender{
 	"raw-wire":  raw.RunWire,
 	"raw-room":  raw.RunRoom,
 	"wire-room": raw.RunWireRoom,
+	"raw-tasks": raw.RunTasks,
 	"ergon":     contender.Run,
 	"tasks":     tasks.Run,
 	"apart":     tasks.RunApart,
@@ -59,7 +60,7 @@ func run(ctx context.Context, args []string, out, progress io.Writer) error {
 	switch {
 	case o.flat:
 		results, err := harness.Flat(ctx, harness.FlatOptions{
-			N: c.N, Rounds: c.Rounds, Timeout: c.Timeout, Progress: c.Progress, One: "ergon", Many: "tasks", Apart: "apart",
+			N: c.N, Rounds: c.Rounds, Timeout: c.Timeout, Progress: c.Progress, One: "ergon", Many: "tasks", Apart: "apart", Raw: "raw-tasks",
 			Profiles: c.Profiles, Backlogs: o.backlogs, Tasks: o.tasks, Slots: o.slots,
 		})
 		if err != nil {

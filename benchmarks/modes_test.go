@@ -43,6 +43,7 @@ func TestFlat(t *testing.T) {
 	require.NoError(t, err, progress.String())
 	require.Regexp(t, `backlog +repeated[^\n]+\n +100 +3 [^\n]+\n +400 +1 `, out.String())
 	require.Regexp(t, `tasks +repeated[^\n]+\n +1 [^\n]+\n +10 [^\n]+\n +100 `, out.String())
+	require.Regexp(t, `tasks-raw +repeated[^\n]+\n +1 [^\n]+\n +10 [^\n]+\n +100 `, out.String())
 	require.Regexp(t, `tasks-apart +repeated[^\n]+\n +1 [^\n]+\n +10 [^\n]+\n +100 `, out.String())
 	require.Regexp(t, `slots +repeated[^\n]+\n +1 [^\n]+\n +16 [^\n]+\n +256 [^\n]+\n +4096 `, out.String())
 }

@@ -20,8 +20,9 @@ type FlatOptions struct {
 	Backlogs     []int64
 	Tasks, Slots []int
 	// One is the contender with one task; Many runs a job's parts with one publisher,
-	// Apart with one each. Where a name is empty, its settings are left out.
-	One, Many, Apart string
+	// Apart with one each, Raw without Ergon. Where a name is empty, its settings are
+	// left out.
+	One, Many, Apart, Raw string
 	// Timeout bounds one run.
 	Timeout time.Duration
 	// Profiles, if set, is a directory that gets profiles of the latest run in each
@@ -43,7 +44,7 @@ type FlatResult struct {
 }
 
 // Dimensions are what is varied.
-var Dimensions = [...]string{"backlog", "tasks", "tasks-apart", "slots"}
+var Dimensions = [...]string{"backlog", "tasks", "tasks-apart", "tasks-raw", "slots"}
 
 // setting is one row of a table.
 type setting struct {
@@ -69,13 +70,13 @@ func (o FlatOptions) settings() (all []setting, err error) {
 			return nil, fmt.Errorf("%d tasks or slots can do nothing: -tasks and -slots must be 1 and above", n)
 		}
 	}
-	for i, contender := range []string{o.Many, o.Apart} {
+	for i, contender := range []string{o.Many, o.Apart, o.Raw} {
 		for _, t := range o.Tasks {
 			all = append(all, setting{Dimensions[1+i], int64(t), contender, o.N, 1, t, concurrency})
 		}
 	}
 	for _, n := range o.Slots {
-		all = append(all, setting{Dimensions[3], int64(n), o.One, o.N, 1, 0, n})
+		all = append(all, setting{Dimensions[4], int64(n), o.One, o.N, 1, 0, n})
 	}
 	if all = slices.DeleteFunc(all, func(s setting) bool { return s.contender == "" }); len(all) == 0 {
 		return nil, errors.New("there is nothing to measure: -backlogs, -tasks and -slots are all empty")

@@ -17,7 +17,8 @@ W1, CPU time of the contender's process per transaction: what it used, without w
 process used that was started, asked the same way, and was stopped without having got anything
 ("empty"), divided by the number of transactions. Lower is better; flat is ×1.00. All of a backlog is
 stored before any of it is delivered; a small one is repeated within the process. RSS is its peak.
-Tasks share a connection and a publisher; apart, they have a publisher each, as package app does it.
+Tasks share a connection and a publisher; apart, they have a publisher each, as package app does it; raw,
+they are loops by hand.
 `, ThisMachine(), n, rounds)
 	for _, dimension := range Dimensions {
 		var values []int64

@@ -33,20 +33,27 @@ func RunRoom(ctx context.Context, job *work.Job) error { return roomy(ctx, job, 
 // RunWireRoom is RunWire with that room.
 func RunWireRoom(ctx context.Context, job *work.Job) error { return roomy(ctx, job, true) }
 
-func roomy(ctx context.Context, job *work.Job, wire bool) error {
+// RunTasks is RunWireRoom with a loop for each of the job's parts, over one
+// connection.
+func RunTasks(ctx context.Context, job *work.Job) error {
+	return roomy(ctx, job, true, job.Parts...)
+}
+
+func roomy(ctx context.Context, job *work.Job, wire bool, parts ...work.Part) error {
 	ballast := make([]byte, 32<<20) // never touched
 	defer runtime.KeepAlive(ballast)
-	return run(ctx, job, wire)
+	return run(ctx, job, wire, parts...)
 }
 
 type loop struct {
-	ctx   context.Context
-	fail  context.CancelCauseFunc
-	job   *work.Job
-	wire  bool
-	js    jetstream.JetStream
-	slots chan struct{}      // the window
-	todo  chan jetstream.Msg // for workers, where the service is slow
+	ctx    context.Context
+	fail   context.CancelCauseFunc
+	job    *work.Job
+	output string
+	wire   bool
+	js     jetstream.JetStream
+	slots  chan struct{}      // the window
+	todo   chan jetstream.Msg // for workers, where the service is slow
 
 	mu   sync.Mutex
 	open map[*nats.Msg]sent
@@ -58,7 +65,11 @@ type sent struct {
 	failed error // it is a dead letter that was sent
 }
 
-func run(parent context.Context, job *work.Job, wire bool) error {
+// run works at the whole job, or at the parts named, over one connection.
+func run(parent context.Context, job *work.Job, wire bool, parts ...work.Part) error {
+	if len(parts) == 0 {
+		parts = append(parts, work.Part{Durable: job.Durable, Output: job.Output})
+	}
 	ctx, fail := context.WithCancelCause(parent)
 	defer fail(nil)
 	nc, err := nats.Connect(job.URL)
@@ -66,19 +77,41 @@ func run(parent context.Context, job *work.Job, wire bool) error {
 		return fmt.Errorf("connect to %s: %w", job.URL, err)
 	}
 	defer nc.Close()
+	var stops []func()
+	for _, part := range parts {
+		stop, err := start(ctx, fail, nc, job, part, wire)
+		if err != nil {
+			return err
+		}
+		stops = append(stops, stop)
+	}
+	<-ctx.Done()
+	for _, stop := range stops {
+		stop()
+	}
+	if err := nc.FlushTimeout(5 * time.Second); err != nil {
+		return fmt.Errorf("flush: %w", err)
+	}
+	if parent.Err() == nil {
+		return context.Cause(ctx)
+	}
+	return nil
+}
+
+func start(ctx context.Context, fail context.CancelCauseFunc, nc *nats.Conn, job *work.Job, part work.Part, wire bool) (stop func(), err error) {
 	l := &loop{
-		ctx: ctx, fail: fail, job: job, wire: wire,
+		ctx: ctx, fail: fail, job: job, output: part.Output, wire: wire,
 		slots: make(chan struct{}, job.Window), open: make(map[*nats.Msg]sent, job.Window),
 	}
 	// The window is kept here, so nats.go never has to stall a publish.
 	l.js, err = jetstream.New(nc, jetstream.WithPublishAsyncMaxPending(2*job.Window),
 		jetstream.WithPublishAsyncAckHandler(l.stored), jetstream.WithPublishAsyncErrHandler(l.notStored))
 	if err != nil {
-		return fmt.Errorf("open JetStream: %w", err)
+		return nil, fmt.Errorf("open JetStream: %w", err)
 	}
-	consumer, err := l.js.Consumer(ctx, job.Stream, job.Durable)
+	consumer, err := l.js.Consumer(ctx, job.Stream, part.Durable)
 	if err != nil {
-		return fmt.Errorf("look up consumer %s/%s: %w", job.Stream, job.Durable, err)
+		return nil, fmt.Errorf("look up consumer %s/%s: %w", job.Stream, part.Durable, err)
 	}
 	if job.Wait > 0 {
 		l.todo = make(chan jetstream.Msg, job.Concurrency)
@@ -88,17 +121,9 @@ func run(parent context.Context, job *work.Job, wire bool) error {
 	}
 	consuming, err := consumer.Consume(l.handle, jetstream.PullMaxMessages(job.Window))
 	if err != nil {
-		return fmt.Errorf("consume %s/%s: %w", job.Stream, job.Durable, err)
+		return nil, fmt.Errorf("consume %s/%s: %w", job.Stream, part.Durable, err)
 	}
-	<-ctx.Done()
-	consuming.Stop()
-	if err := nc.FlushTimeout(5 * time.Second); err != nil {
-		return fmt.Errorf("flush: %w", err)
-	}
-	if parent.Err() == nil {
-		return context.Cause(ctx)
-	}
-	return nil
+	return consuming.Stop, nil
 }
 
 func (l *loop) handle(m jetstream.Msg) {
@@ -157,7 +182,7 @@ func (l *loop) send(m jetstream.Msg, out work.Out, at time.Time) {
 		l.fail(fmt.Errorf("encode: %w", err))
 		return
 	}
-	msg := &nats.Msg{Subject: l.job.Output, Data: data}
+	msg := &nats.Msg{Subject: l.output, Data: data}
 	if l.wire {
 		if msg.Header, err = outputHeader(m, at); err != nil {
 			l.fail(err)

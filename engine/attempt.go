@@ -109,6 +109,7 @@ func (f *flight) attempt(w *worker, began time.Time) error {
 	if !f.enter(a, deadline) {
 		return ergon.ErrLeaseLost
 	}
+	e.stats.phases[step].began.Add(1)
 	w.in = &a.call
 	result, err := f.call(&a.ctx, step, result, exc)
 	w.in = nil

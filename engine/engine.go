@@ -53,20 +53,26 @@ type Config struct {
 	// Tracer, if set, is told of transactions, and makes their traces. Default: what
 	// came with a transaction is handed on as it is.
 	Tracer Tracer
+	// Trail, if set, remembers deliveries that did not simply do well. Default: none
+	// is remembered.
+	Trail *Trail
 }
 
 // Engine runs one task on one source. Make it with New, use Run once.
 type Engine struct {
-	task      Task
-	source    string // of outputs
-	in        ergon.Source
-	routes    map[string]*route
-	only      *route // the only one, for a task that returns one value
-	policy    policy.Consumer
-	connector string
-	observe   func(Event)
-	routine   func() bool
-	tracer    Tracer
+	task       Task
+	source     string // of outputs
+	in         ergon.Source
+	routes     map[string]*route
+	only       *route // the only one, for a task that returns one value
+	policy     policy.Consumer
+	connector  string
+	observe    func(Event)
+	routine    func() bool
+	tracer     Tracer
+	trail      *Trail
+	made       time.Time
+	routeNames []string // in order
 
 	phases      [stepException + 1]*resilience.Phase
 	fetchPhase  *resilience.Phase
@@ -75,8 +81,10 @@ type Engine struct {
 	guard      guard
 	suspects   suspects
 	health     health
-	runq       runq // of attempts, for workers
-	sendq      runq // of what comes after long ones, for senders
+	pulse      pulse
+	over       atomic.Bool // Run has returned, or is about to
+	runq       runq        // of attempts, for workers
+	sendq      runq        // of what comes after long ones, for senders
 	stats      stats
 	goes       sync.WaitGroup   // retries, of attempts and of settlements
 	pool       sync.WaitGroup   // workers
@@ -119,7 +127,8 @@ func New(c Config) (*Engine, error) {
 	}
 	e := &Engine{
 		task: c.Task, source: "/ergon/" + cmpOr(c.App, "app") + "/" + c.Task.name,
-		in: c.Source, policy: c.Policy, connector: c.Connector, observe: c.Observe, routine: c.Routine, tracer: c.Tracer,
+		in: c.Source, policy: c.Policy, connector: c.Connector, observe: c.Observe, routine: c.Routine, tracer: c.Tracer, trail: c.Trail, made: time.Now(),
+		routeNames: slices.Sorted(maps.Keys(c.Sinks)),
 		prefetcher: prefetcherOf(c.Source),
 		routes:     make(map[string]*route, len(c.Sinks)),
 		wake:       make(chan struct{}, 1), shorter: make(chan struct{}, 1), abort: make(chan struct{}),
@@ -271,6 +280,8 @@ func (e *Engine) worker(fresh bool) {
 			// would stay for ever, and a user's test hang instead of fail.
 			e.pool.Go(func() {
 				if f.left(w.in) {
+					f.returned = time.Now()
+					e.attemptEnded(f, 0, errGoexit)
 					f.attemptDone(errGoexit)
 				}
 				e.worker(false)

@@ -190,8 +190,8 @@ func (e *Engine) begun(f *flight) {
 }
 
 func (e *Engine) attemptEnded(f *flight, took time.Duration, err error) {
-	e.stats.phase[f.step].Record(took)
-	if f.tracing != nil {
+	e.stats.attemptEnded(f, took, err)
+	if f.tracing != nil || err != nil && e.trail != nil {
 		f.note(AttemptRecord{
 			Phase: f.step.phase(), Attempt: f.n, MaxAttempts: e.phases[f.step].MaxAttempts(),
 			Began: f.returned.Add(-took), Ended: f.returned, Err: err, Span: f.span,
@@ -206,7 +206,9 @@ func (e *Engine) attemptEnded(f *flight, took time.Duration, err error) {
 }
 
 func (e *Engine) retryScheduled(f *flight, failed int, err error, delay time.Duration) {
-	e.stats.retries.Add(1)
+	p := &e.stats.phases[f.step]
+	p.retries.Add(1)
+	p.backoff.Record(delay)
 	f.delayed(delay)
 	if e.observe != nil {
 		e.observe(RetryScheduled{
@@ -226,14 +228,13 @@ func (f *flight) lasted(outcome Outcome) time.Duration {
 }
 
 func (e *Engine) finished(f *flight, outcome Outcome) {
-	e.stats.outcome(outcome)
 	var took time.Duration
 	if !f.began.IsZero() {
 		took = f.lasted(outcome)
-		e.stats.duration.Record(took)
 	} else {
 		e.admitted.Add(-1) // it never ran: it does not count against the limit
 	}
+	e.stats.finished(f, outcome, took, e.stopping.Load())
 	f.endTrace(outcome)
 	confirmed := f.box().confirmed()
 	e.stats.outputs.Add(int64(confirmed))

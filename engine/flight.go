@@ -101,6 +101,7 @@ type trouble struct {
 	err        *ergon.Error     // why it failed for good
 	handlerErr error
 	failedAt   time.Time
+	phaseBegan time.Time        // whose latest attempt failed
 	settlement ergon.Settlement // its kind is 0 until it is to be one that is no Ack
 	retries    int              // of the settlement
 	recorder   ergon.StartRecorder

@@ -45,25 +45,58 @@ func (h *health) settled() {
 	}
 }
 
-// Health returns nil while the engine makes progress, or could if there were work,
-// and otherwise everything that keeps it from that: a fetch or a settlement that
-// fails, an open circuit breaker, and what its source and its sinks report
+// Check is one thing that an engine needs for its work.
+type Check struct {
+	// Part is fetch, settle, breaker PHASE, source, or route NAME.
+	Part string
+	// Err says what is wrong and what to do; nil if nothing is.
+	Err error
+}
+
+// Checks are all of them: whether fetches and settlements succeed, whether circuit
+// breakers let something through, and what its source and its sinks report
 // (ergon.HealthReporter). It may be called at any time, from any goroutine.
-func (e *Engine) Health() error {
+func (e *Engine) Checks() []Check {
 	e.health.mu.Lock()
-	errs := []error{e.health.fetch, e.health.settle}
+	all := []Check{{"fetch", e.health.fetch}, {"settle", e.health.settle}}
 	e.health.mu.Unlock()
-	if d := e.open(); d > 0 {
-		errs = append(errs, errors.New("a circuit breaker is open: nothing new is fetched"))
+	for i := stepStart; i < stepSettle; i++ {
+		p, name := e.phases[i], string(i.phase())
+		if i == stepStart {
+			p, name = e.fetchPhase, string(ergon.PhaseFetch)
+		}
+		if !p.HasBreaker() {
+			continue
+		}
+		var err error
+		if i != stepStart && p.Open() > 0 {
+			err = errors.New("it is open: nothing new is fetched")
+		}
+		all = append(all, Check{"breaker " + name, err})
 	}
 	if r, ok := e.in.(ergon.HealthReporter); ok {
-		errs = append(errs, r.Health())
+		all = append(all, Check{"source", r.Health()})
 	}
-	for name, route := range e.routes {
-		if r, ok := route.sink.(ergon.HealthReporter); ok {
-			if err := r.Health(); err != nil {
-				errs = append(errs, fmt.Errorf("route %q: %w", name, err))
-			}
+	for _, name := range e.routeNames {
+		if r, ok := e.routes[name].sink.(ergon.HealthReporter); ok {
+			all = append(all, Check{"route " + name, r.Health()})
+		}
+	}
+	return all
+}
+
+// Health returns nil while the engine makes progress, or could if there were work,
+// and otherwise all that keeps it from that: see Checks. It may be called at any
+// time, from any goroutine.
+func (e *Engine) Health() error {
+	var errs []error
+	for _, c := range e.Checks() {
+		switch {
+		case c.Err == nil:
+		case c.Part == "fetch" || c.Part == "settle" || c.Part == "source": // they say so themselves
+			errs = append(errs, c.Err)
+		default:
+			errs = append(errs, fmt.Errorf("%s: %w", c.Part, c.Err))
 		}
 	}
 	return errors.Join(errs...)

@@ -54,6 +54,7 @@ func (e *Engine) take(ctx context.Context) error {
 			e.admit(deliveries, record, room)
 			continue
 		}
+		e.stats.empties.Add(1)
 		if !e.policy.Loop.Streaming {
 			if before == 0 {
 				return nil
@@ -62,7 +63,6 @@ func (e *Engine) take(ctx context.Context) error {
 			e.wait(ctx, e.wake, e.policy.Fetch.Empty.Delay(0))
 			continue
 		}
-		e.stats.empties.Add(1)
 		e.waitEmpty(ctx, e.policy.Fetch.Empty.Delay(empties))
 		empties++
 	}
@@ -183,13 +183,20 @@ func (e *Engine) fetch(ctx context.Context, room int) ([]ergon.Delivery, *FetchR
 	var drained bool
 	var record *FetchRecord
 	began := time.Now()
-	if e.tracer != nil {
+	if e.tracer != nil || e.trail != nil {
 		record = &FetchRecord{Began: began}
 	}
+	stats := &e.stats.phases[stepStart]
 	once := func(ctx context.Context) (err error) {
 		if e.fetchPhase.Enter(ctx) != nil {
 			return nil // ctx ended
 		}
+		stats.began.Add(1)
+		defer func() {
+			if err != nil {
+				stats.failed[resultOf(err)].Add(1)
+			}
+		}()
 		defer func() { e.fetchPhase.Leave(err) }()
 		defer ergon.Recover(&err)
 		fetching := ctx
@@ -208,7 +215,10 @@ func (e *Engine) fetch(ctx context.Context, room int) ([]ergon.Delivery, *FetchR
 		}
 		return err
 	}
+	since := began
 	err := once(ctx)
+	var failed error // for good
+	defer func() { stats.took[resultOf(failed)].Record(time.Since(since)) }()
 	if err != nil {
 		defer e.health.fetched(nil)
 		out := e.fetchPhase.Retry(ctx, &resilience.Run{
@@ -217,11 +227,14 @@ func (e *Engine) fetch(ctx context.Context, room int) ([]ergon.Delivery, *FetchR
 			Attempt: func(ctx context.Context, _ int) error { return once(ctx) },
 			Scheduled: func(n int, err error, delay time.Duration) {
 				e.health.fetched(fmt.Errorf("fetch fails: %w", err))
+				stats.retries.Add(1)
+				stats.backoff.Record(delay)
 				e.emit(FetchFailed{Task: e.task.name, Connector: e.connector, Attempt: n, Err: err, Delay: delay})
 				record.failed(n, e.fetchPhase.MaxAttempts(), &began, err, delay)
 			},
 		}, err)
 		if out.Err != nil && ctx.Err() == nil {
+			failed = out.Err
 			e.emit(FetchFailed{Task: e.task.name, Connector: e.connector, Attempt: out.Attempts, Err: out.Err, Final: true})
 			return nil, nil, &ergon.Error{
 				Category: ergon.CategoryOf(out.Err), Task: e.task.name, Phase: ergon.PhaseFetch, Attempt: out.Attempts,
@@ -244,6 +257,7 @@ func (e *Engine) admit(deliveries []ergon.Delivery, record *FetchRecord, room in
 	now := time.Now()
 	e.stats.fetches.Add(1)
 	e.stats.fetched.Add(int64(len(deliveries)))
+	e.stats.batch.record(len(deliveries))
 	if e.tells(true) {
 		e.observe(Fetched{Task: e.task.name, Count: len(deliveries)})
 	}
@@ -251,6 +265,9 @@ func (e *Engine) admit(deliveries []ergon.Delivery, record *FetchRecord, room in
 	for i, d := range deliveries {
 		f := newFlight(e, d, now)
 		f.fetched = record
+		if f.info.Deliveries > 1 {
+			e.stats.redelivered.Add(1)
+		}
 		e.leased(f.info.Lease)
 		e.held.Add(1)
 		e.admitted.Add(1)
@@ -262,7 +279,7 @@ func (e *Engine) admit(deliveries []ergon.Delivery, record *FetchRecord, room in
 		case admittedWait:
 		case admittedMerged:
 			e.admitted.Add(-1)
-			e.stats.outcome(Merged)
+			e.stats.outcomes[Merged.index()].ended[resultOK].Add(1)
 			e.held.Add(-1)
 		case admittedSurplus:
 			f.release()

@@ -153,7 +153,7 @@ func BenchmarkSettle(b *testing.B) {
 		f.acknowledge(Succeeded)
 		n++
 	}
-	require.Equal(b, n, e.stats.succeeded.Load())
+	require.Equal(b, n, e.stats.count(Succeeded))
 	require.Zero(b, e.held.Load())
 }
 
@@ -187,7 +187,7 @@ func BenchmarkInstruments(b *testing.B) {
 				e.finished(f, Succeeded)
 				n++
 			}
-			require.Equal(b, n, e.stats.duration.Count())
+			require.Equal(b, n, e.stats.outcomes[0].took.Count())
 		})
 	}
 }

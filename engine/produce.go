@@ -168,6 +168,7 @@ func (f *flight) sendAll() {
 			return
 		}
 		b.sentAt = f.sendsAt()
+		e.stats.phases[stepProduce].began.Add(1)
 	}
 	sends := b.open(f)
 	b.handed = true

@@ -1,11 +1,9 @@
 package engine
 
 import (
-	"sync/atomic"
 	"time"
 
 	"github.com/ergon-framework/ergon"
-	"github.com/ergon-framework/ergon/internal/meter"
 )
 
 // Report is what a run did. Its numbers count deliveries, so a transaction that
@@ -31,7 +29,7 @@ type Report struct {
 type Snapshot struct {
 	Report
 	Held, Queued, Running int           // unsettled; waiting for a slot; in a slot
-	P50, P99              time.Duration // of a delivery, from its first attempt to its settlement
+	P50, P99              time.Duration // of one that succeeded, from its first attempt to its settlement
 	Lag                   ergon.Lag
 	Unready               string // why, "" when it is ready: see Engine.Health
 }
@@ -40,7 +38,8 @@ type Snapshot struct {
 func (e *Engine) Snapshot() Snapshot {
 	s := Snapshot{Report: e.report(0, 0), Held: int(e.held.Load())}
 	s.Queued, s.Running = e.runq.loads()
-	s.P50, s.P99 = e.stats.duration.Quantile(0.5), e.stats.duration.Quantile(0.99)
+	took := e.stats.outcomes[Succeeded.index()].took.Snapshot()
+	s.P50, s.P99 = took.Quantile(0.5), took.Quantile(0.99)
 	s.Lag = e.Lag()
 	if err := e.Health(); err != nil {
 		s.Unready = err.Error()
@@ -48,43 +47,13 @@ func (e *Engine) Snapshot() Snapshot {
 	return s
 }
 
-// stats are the engine's counters: plain atomics, whoever exports them reads
-// snapshots.
-type stats struct {
-	fetches, empties, fetched, started, outputs, retries, stuck atomic.Int64
-	leasesLost, settleFailures                                  atomic.Int64
-	succeeded, dead, deferred, released, lost                   atomic.Int64
-	merged, abandoned                                           atomic.Int64
-	duration                                                    meter.Histogram
-	phase                                                       [stepSettle]meter.Histogram
-}
-
-func (s *stats) outcome(o Outcome) {
-	switch o {
-	case Succeeded:
-		s.succeeded.Add(1)
-	case Dead:
-		s.dead.Add(1)
-	case Deferred:
-		s.deferred.Add(1)
-	case Released:
-		s.released.Add(1)
-	case Lost:
-		s.lost.Add(1)
-	case Merged:
-		s.merged.Add(1)
-	case Abandoned:
-		s.abandoned.Add(1)
-	}
-}
-
 func (e *Engine) report(d time.Duration, held int64) Report {
 	s := &e.stats
 	return Report{
 		Task: e.task.name, Fetched: s.fetched.Load(), Started: s.started.Load(),
-		Succeeded: s.succeeded.Load(), Dead: s.dead.Load(), Deferred: s.deferred.Load(),
-		Released: s.released.Load(), Lost: s.lost.Load(), Merged: s.merged.Load(),
-		Abandoned: s.abandoned.Load() + held, Outputs: s.outputs.Load(),
-		Retries: s.retries.Load(), Stuck: s.stuck.Load(), Duration: d,
+		Succeeded: s.count(Succeeded), Dead: s.count(Dead), Deferred: s.count(Deferred),
+		Released: s.count(Released), Lost: s.count(Lost), Merged: s.count(Merged),
+		Abandoned: s.count(Abandoned) + held, Outputs: s.outputs.Load(),
+		Retries: s.retries(), Stuck: s.stuck.Load(), Duration: d,
 	}
 }

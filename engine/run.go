@@ -68,6 +68,7 @@ func (e *Engine) Run(ctx context.Context) (Report, error) {
 	e.cancelWork(errStopping)
 	e.cancelPublishing(errStopping)
 	e.cancelSettling(errStopping)
+	e.over.Store(true)
 	stopSweeping()
 	sweeper.Wait()
 	e.runq.close()

@@ -76,6 +76,9 @@ func (f *flight) ended(how ending, delay time.Duration, err error) {
 	if f.isLost() {
 		how = endLost
 	}
+	if how == endFailed {
+		f.e.stats.phaseFailed(f, err)
+	}
 	switch after[f.step][how] {
 	case thenProduce:
 		f.produce()

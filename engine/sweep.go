@@ -22,6 +22,7 @@ func (e *Engine) sweep(ctx context.Context) {
 	defer timer.Stop()
 	var all []*flight
 	var over surplus
+	e.pulse.beat(time.Now())
 	for {
 		select {
 		case <-ctx.Done():
@@ -40,6 +41,7 @@ func (e *Engine) sweep(ctx context.Context) {
 			e.runq.trim()
 			e.sendq.trim()
 			e.watchHealth()
+			e.pulse.beat(now)
 			timer.Reset(e.sweepEvery())
 		}
 	}

@@ -91,11 +91,8 @@ func (r *FetchRecord) failed(n, most int, began *time.Time, err error, delay tim
 // sampled keeps no notes; what it did before it first failed is made up for then,
 // of the few times that it has anyway.
 func (f *flight) note(a AttemptRecord) {
-	if f.tracing == nil {
-		return
-	}
 	if f.notes == nil {
-		if a.Err == nil && !f.tracing.Sampled() {
+		if a.Err == nil && (f.tracing == nil || !f.tracing.Sampled()) {
 			return
 		}
 		f.notes = &notes{}
@@ -155,9 +152,12 @@ func (f *flight) delayed(d time.Duration) {
 	}
 }
 
-// endTrace tells of a flight that is sampled or failed for good.
+// endTrace tells of a flight that is sampled or failed for good, and remembers one
+// that did not simply do well.
 func (f *flight) endTrace(outcome Outcome) {
-	if f.tracing == nil || !f.tracing.Sampled() && outcome != Dead {
+	trace := f.tracing != nil && (f.tracing.Sampled() || outcome == Dead)
+	remember := f.e.trail != nil && (f.notes != nil && f.troubled() || outcome != Succeeded && outcome != Merged)
+	if !trace && !remember {
 		return
 	}
 	r := TraceRecord{
@@ -173,5 +173,20 @@ func (f *flight) endTrace(outcome Outcome) {
 	if t := f.trouble; t != nil {
 		r.Err, r.HandlerErr = t.err, t.handlerErr
 	}
-	f.tracing.End(r)
+	if remember {
+		f.e.trail.add(r)
+	}
+	if trace {
+		f.tracing.End(r)
+	}
+}
+
+// troubled reports whether an attempt failed.
+func (f *flight) troubled() bool {
+	for i := range f.notes.attempts {
+		if f.notes.attempts[i].Err != nil {
+			return true
+		}
+	}
+	return false
 }

@@ -92,6 +92,13 @@ func (p *Phase) MaxAttempts() int { return p.policy.Retry.MaxAttempts }
 // Timeout bounds one attempt; 0 is no bound.
 func (p *Phase) Timeout() time.Duration { return p.policy.Retry.Timeout.D() }
 
+// Concurrency is how many attempts the phase's bulkhead admits at once, 0 for no
+// bulkhead.
+func (p *Phase) Concurrency() int { return p.policy.Bulkhead.MaxConcurrency }
+
+// HasBreaker reports whether the phase has a circuit breaker.
+func (p *Phase) HasBreaker() bool { return p.breaker != nil }
+
 // Limited reports whether Enter may have to wait at all.
 func (p *Phase) Limited() bool { return p.limiter != nil || p.bulkhead != nil || p.breaker != nil }
 

@@ -191,7 +191,7 @@ func (e *Engine) begun(f *flight) {
 
 func (e *Engine) attemptEnded(f *flight, took time.Duration, err error) {
 	e.stats.attemptEnded(f, took, err)
-	if f.tracing != nil || err != nil && e.trail != nil {
+	if f.tracing != nil || f.notes != nil || err != nil && e.trail != nil {
 		f.note(AttemptRecord{
 			Phase: f.step.phase(), Attempt: f.n, MaxAttempts: e.phases[f.step].MaxAttempts(),
 			Began: f.returned.Add(-took), Ended: f.returned, Err: err, Span: f.span,

@@ -67,6 +67,7 @@ type rig struct {
 	events  recorder
 	routine func() bool
 	tracer  engine.Tracer
+	trail   *engine.Trail
 }
 
 // newRig returns a rig that ends once its queue is drained, retries three times
@@ -102,7 +103,7 @@ func (r *rig) engine(t testing.TB) *engine.Engine {
 	r.make()
 	c := engine.Config{
 		Task: r.task, Source: r.source, Policy: r.policy, Producer: policy.DefaultProducer(), App: "test", Connector: "memory",
-		Sinks: map[string]ergon.Sink{}, Observe: r.events.observe, Routine: r.routine, Tracer: r.tracer,
+		Sinks: map[string]ergon.Sink{}, Observe: r.events.observe, Routine: r.routine, Tracer: r.tracer, Trail: r.trail,
 	}
 	if c.Source == nil {
 		c.Source = r.queue.Source()

@@ -4,7 +4,10 @@ import "github.com/ergon-framework/ergon/policy"
 
 // blankTask is a task that says nothing. The file's dead letters are read by then.
 func (l *loader) blankTask() Task {
-	return Task{DeadLetters: l.cfg.DeadLetters, Consumer: policy.DefaultConsumer(), Producer: policy.DefaultProducer()}
+	return Task{
+		Source: Source{Trace: TraceParent}, DeadLetters: l.cfg.DeadLetters,
+		Consumer: policy.DefaultConsumer(), Producer: policy.DefaultProducer(),
+	}
 }
 
 // complete fills in what follows from where something stands.

@@ -100,10 +100,20 @@ type Task struct {
 // RouteNames lists the task's routes in alphabetical order.
 func (t Task) RouteNames() []string { return slices.Sorted(maps.Keys(t.Routes)) }
 
+// What becomes of the trace that a transaction comes with.
+const (
+	TraceParent = "parent" // its spans continue it
+	TraceLink   = "link"   // its spans begin a trace of their own, linked to it
+)
+
 // Source is where transactions come from. Exactly one kind is set.
 type Source struct {
 	// A durable consumer of a JetStream stream.
 	JetStream *JetStreamSource `yaml:"jetstream"`
+	// What becomes of the trace that a transaction comes with: parent, its spans
+	// continue it; link, they begin one of their own that is linked to it, for where
+	// many unrelated ones come from one. Default parent.
+	Trace string `yaml:"trace"`
 }
 
 // JetStreamSource is a durable pull consumer, with the keys of bus.Consumer. The

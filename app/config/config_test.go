@@ -38,7 +38,7 @@ func TestDesignExample(t *testing.T) {
 	want.Tasks = map[string]config.Task{"score": {
 		Source: config.Source{JetStream: &config.JetStreamSource{Consumer: bus.Consumer{
 			Stream: "RETAIL", Durable: "score", Subjects: []string{"retail.lines"}, AckWait: 10 * time.Second,
-		}}},
+		}}, Trace: config.TraceParent},
 		Routes: map[string]config.Route{
 			"scored":    {JetStream: &config.JetStreamRoute{Stream: "RETAIL_OUT", Subject: "retail.scored"}},
 			"cancelled": {JetStream: &config.JetStreamRoute{Stream: "RETAIL_OUT", Subject: "retail.cancelled"}},
@@ -113,6 +113,7 @@ tasks:
         max_bytes: 1000
         deliver_policy: new
         memory_storage: true
+      trace: link
     dead_letters: { subject: dead.t }
     consumer: { loop: { concurrency: 2 } }
     producer: { batch: { size: 7 }, loop: { mode: continuous } }
@@ -137,7 +138,7 @@ tasks:
 			Source: config.Source{JetStream: &config.JetStreamSource{Consumer: bus.Consumer{
 				Stream: "S", Durable: "d", Subjects: []string{"s.a", "s.b.*"}, Description: "x",
 				AckWait: 30 * time.Second, MaxAckPending: 7, DeliverPolicy: "new", MemoryStorage: true,
-			}, MaxBytes: 1000}},
+			}, MaxBytes: 1000}, Trace: config.TraceLink},
 			DeadLetters: config.DeadLetters{Stream: "DEAD", Subject: "dead.t", Storage: "memory", MaxAge: policy.Duration(time.Hour), MaxBytes: 5, Replicas: 1},
 			Consumer:    policy.DefaultConsumer(),
 			Producer:    policy.DefaultProducer(),

@@ -47,6 +47,7 @@ tasks:
         stream: S
         durable: t
         ack_wait: 10s
+      trace: parent
     dead_letters:
 `)
 	again := parse(t, string(document))

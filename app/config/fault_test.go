@@ -164,7 +164,7 @@ func TestOneMistakeOneFault(t *testing.T) {
 			`1:25: tasks.t.source.jetstrem: unknown key "jetstrem", did you mean "jetstream"?`,
 		},
 		"tasks: { t: { source: { http: {} } } }": {
-			`1:25: tasks.t.source.http: unknown key "http", the keys here are jetstream`,
+			`1:25: tasks.t.source.http: unknown key "http", the keys here are jetstream, trace`,
 		},
 		"tasks: { t: { source: { jetstream: { stream: \"${A}\", subjects: [a, \"${B}\"] } } } }": {
 			`1:46: tasks.t.source.jetstream.stream: variable A is not set: set it, or write ${A:-default}`,

@@ -58,7 +58,7 @@ func TestValidate(t *testing.T) {
   Score: {}
   a:
   b: { source: { jetstream: { stream: a.b, durable: x y, subjects: [a..b, '', .a, a.>.b, a*, ok], max_ack_pending: -1, deliver_policy: latest } } }
-  c: { source: { jetstream: { subjects: [s, s.>, s.*] } } }
+  c: { source: { jetstream: { subjects: [s, s.>, s.*] }, trace: child } }
   d:
     source: { jetstream: { stream: S, subjects: [s] } }
     routes: { r: , '': { jetstream: { stream: S, subject: s } }, x: { jetstream: { stream: S } }, y: { jetstream: { subject: s } } }
@@ -77,6 +77,7 @@ func TestValidate(t *testing.T) {
 			`4:136: tasks.b.source.jetstream.deliver_policy: "latest" is not known here: write all, new, last, last_per_subject`,
 			`5:18: tasks.c.source.jetstream.stream: a stream is required`,
 			`5:50: tasks.c.source.jetstream.subjects[2]: "s.>" and "s.*" name the same messages: keep the wider one`,
+			`5:65: tasks.c.source.trace: "child" is not known here: write parent, link`,
 			`8:15: tasks.d.routes.r: a route needs somewhere to go: write r: { jetstream: { stream: …, subject: … } }`,
 			`8:20: tasks.d.routes."": "" is not the name of a route: it is 1 to 128 letters, digits, and . _ - / :`,
 			`8:71: tasks.d.routes.x.jetstream.subject: a subject is required`,

@@ -18,6 +18,7 @@ func (v *validator) task(p path, name string, t Task, inherited DeadLetters) {
 	} else {
 		v.need(p.key("source"), "a source is required: write source: { jetstream: { stream: … } }")
 	}
+	v.word(p.key("source").key("trace"), t.Source.Trace, TraceParent, TraceLink)
 	for _, route := range t.RouteNames() {
 		v.route(p.key("routes").key(route), route, t.Routes[route])
 	}

@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/ergon-framework/ergon"
+	"github.com/ergon-framework/ergon/policy"
 )
 
 // Tracer turns transactions into traces; telemetry has the one that speaks
@@ -52,6 +53,9 @@ type TraceRecord struct {
 	Err        *ergon.Error
 	HandlerErr error
 	Outputs    int // confirmed
+	// Policy is what it ran under, in the consumer's form for a producer too. It must
+	// not be changed.
+	Policy *policy.Consumer
 }
 
 // FetchRecord is the fetch that brought a delivery.
@@ -163,6 +167,7 @@ func (f *flight) endTrace(outcome Outcome) {
 	r := TraceRecord{
 		Task: f.e.task.name, Connector: f.e.connector, Transaction: f.raw, Info: f.info,
 		Began: f.began, Ended: time.Now(), Outcome: outcome, Outputs: f.box().confirmed(),
+		Policy: &f.e.policy,
 	}
 	if f.fetched != nil {
 		r.Fetch = *f.fetched

@@ -2,6 +2,8 @@ package telemetry
 
 import (
 	"context"
+	"errors"
+	"time"
 
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/codes"
@@ -34,11 +36,12 @@ func (b *tracing) End(r engine.TraceRecord) {
 		ctx = trace.ContextWithRemoteSpanContext(ctx, b.came(b.id()))
 	}
 	ctx, root := b.t.otel.Start(withIDs(ctx, b.id(), trace.SpanID(b.root)), semconv.SpanTransaction, options...)
+	b.policy = b.t.policyAttributes(r)
 	b.fetch(ctx, r)
 	for _, attempts := range phases(r.Attempts) {
 		b.phase(ctx, semconvPhase(attempts[0].Phase), attempts)
 	}
-	fail(root, errorOf(r))
+	fail(root, errorOf(r), r.Ended)
 	root.End(trace.WithTimestamp(r.Ended))
 }
 
@@ -110,30 +113,38 @@ func (b *tracing) phase(ctx context.Context, name string, attempts []engine.Atte
 				attribute.Int(semconv.AttrAttempt, a.Attempt+1), attribute.Float64(semconv.AttrDelay, a.Delay.Seconds())))
 		}
 	}
-	fail(span, last.Err)
+	fail(span, last.Err, time.Time{}) // its attempt has told it
 	span.End(trace.WithTimestamp(last.Ended))
 }
 
 func (b *tracing) attempt(ctx context.Context, phase string, a engine.AttemptRecord) {
-	attrs := []attribute.KeyValue{attribute.String(semconv.AttrPhase, string(a.Phase)), attribute.Int(semconv.AttrAttempt, a.Attempt)}
+	attrs := append(b.policy.of(a.Phase), attribute.String(semconv.AttrTransactionID, b.tx.ID()), attribute.Int(semconv.AttrAttempt, a.Attempt))
 	if a.MaxAttempts > 0 {
 		attrs = append(attrs, attribute.Int(semconv.AttrMaxAttempts, a.MaxAttempts))
 	}
 	_, span := b.t.otel.Start(withIDs(ctx, b.id(), trace.SpanID(a.Span)), semconv.SpanAttempt(phase, a.Attempt),
 		trace.WithTimestamp(a.Began), trace.WithAttributes(attrs...))
-	fail(span, a.Err)
+	fail(span, a.Err, a.Ended)
 	span.End(trace.WithTimestamp(a.Ended))
 }
 
-// fail says of a span that it failed, and why. The reason is one line and holds what
-// the task says of it; payloads are no part of it.
-func fail(span trace.Span, err error) {
+// fail says of a span that it failed, and why; with a time also as an event. The
+// reason is one line and holds what the task says of it; payloads are no part of it.
+func fail(span trace.Span, err error, at time.Time) {
 	if err == nil {
 		return
 	}
 	category := ergon.CategoryOf(err)
 	span.SetStatus(codes.Error, err.Error())
 	span.SetAttributes(otelsem.ErrorTypeKey.String(string(category)), attribute.String(semconv.AttrCategory, string(category)))
+	if at.IsZero() {
+		return
+	}
+	options := []trace.EventOption{trace.WithTimestamp(at)}
+	if p, ok := errors.AsType[*ergon.PanicError](err); ok {
+		options = append(options, trace.WithAttributes(otelsem.ExceptionStacktrace(string(p.Stack))))
+	}
+	span.RecordError(err, options...)
 }
 
 func errorOf(r engine.TraceRecord) error {
@@ -151,12 +162,16 @@ func transactionAttributes(r engine.TraceRecord) []attribute.KeyValue {
 		attribute.String(semconv.AttrSource, tx.Source()),
 		attribute.String(semconv.AttrOutcome, string(r.Outcome)),
 		attribute.Int(semconv.AttrOutputs, r.Outputs),
+		attribute.Int(semconv.AttrTransactionAttempt, max(r.Info.Attempt, 1)),
 		otelsem.MessagingMessageID(tx.ID()),
 		otelsem.MessagingOperationName("process"), otelsem.MessagingOperationTypeProcess,
 		otelsem.MessagingMessageBodySize(len(tx.Payload())),
 	}
 	if id := tx.CorrelationID(); id != tx.ID() {
 		attrs = append(attrs, attribute.String(semconv.AttrCorrelationID, id), otelsem.MessagingMessageConversationID(id))
+	}
+	if p := r.Policy; p != nil {
+		attrs = append(attrs, attribute.Int(semconv.AttrConcurrency, p.Loop.Concurrency), attribute.Int(semconv.AttrWindow, p.Loop.Window))
 	}
 	if r.Connector != "" {
 		attrs = append(attrs, attribute.String(semconv.AttrConnector, r.Connector))

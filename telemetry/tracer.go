@@ -34,6 +34,8 @@ type Tracer struct {
 	cfg  TracerConfig
 	otel trace.Tracer
 	key  any // under which OpenTelemetry keeps the current span in a context
+	// policies are the attributes of those that transactions ran under, each made once.
+	policies *sync.Map
 }
 
 var _ engine.Tracer = (*Tracer)(nil)
@@ -52,7 +54,7 @@ func NewTracer(cfg TracerConfig) *Tracer {
 	if cfg.Resource != nil {
 		options = append(options, sdktrace.WithResource(cfg.Resource))
 	}
-	return &Tracer{cfg: cfg, otel: sdktrace.NewTracerProvider(options...).Tracer(scope), key: spanKey()}
+	return &Tracer{cfg: cfg, otel: sdktrace.NewTracerProvider(options...).Tracer(scope), key: spanKey(), policies: &sync.Map{}}
 }
 
 // spanKey finds the key by asking for the span of a context that listens. With it a
@@ -117,6 +119,7 @@ type tracing struct {
 	linked     [16]byte // the trace that is linked to
 	parentSpan [8]byte
 	root       engine.SpanID
+	policy     *policyAttributes
 
 	own, parent, parentSampled, sampled bool
 }

@@ -30,8 +30,36 @@ const (
 	EventRetry = "ergon.retry" // a further attempt follows, after a delay
 )
 
+// Span is one kind of span, or an event of spans, as the outside sees it.
+type Span struct {
+	Name string
+	// Kind is a span's, or "event".
+	Kind        string
+	Description string
+}
+
+// SpanAttempts stands for the spans that SpanAttempt names.
+const SpanAttempts = "attempt"
+
+// KindEvent is the Kind of an event.
+const KindEvent = "event"
+
+// Spans are all of them, in the order of the reference page.
+func Spans() []Span {
+	return []Span{
+		{SpanTransaction, "consumer", "One delivery of one transaction, from when it was fetched to when it was settled. It continues the trace that the transaction came with, or is linked to it."},
+		{SpanFetch, "internal", "The fetch that brought the transaction, with its failed attempts. All transactions of a batch have one alike."},
+		{SpanProcess, "internal", "The task's code, with its retries and the waits between them. Decoding the payload is part of it."},
+		{SpanProduce, "producer", "Handing the outputs to their sinks, until all are stored. Of a producer, its code as well."},
+		{SpanSuccess, "internal", "The success hook."},
+		{SpanException, "internal", "The exception hook."},
+		{SpanAttempts, "internal", "One attempt of a phase, below that phase's span; what the task's code starts is below this one. It is named after its phase and counted from 1: `fetch.attempt.1`, `process.attempt.2`, `produce.attempt.1`, `handle_success.attempt.1`, `handle_exception.attempt.1`."},
+		{EventRetry, KindEvent, "On a phase's span, after an attempt that failed and that another one follows."},
+	}
+}
+
 // Attributes of spans that OpenTelemetry has no names for. Those that it has are of
-// its semantic conventions.
+// its semantic conventions. Attributes says what each means.
 const (
 	AttrTask          = "ergon.task"
 	AttrTransactionID = "ergon.transaction.id"

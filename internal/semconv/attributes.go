@@ -9,8 +9,11 @@ type Attribute struct {
 	// have it stands at them.
 	Spans []string
 	// Values are all that it can have; none where they are not bounded.
-	Values []string
+	Values []Value
 }
+
+// Value is one value of an attribute.
+type Value struct{ Name, Description string }
 
 // The types of attributes.
 const (
@@ -27,12 +30,39 @@ var (
 
 // Values of attributes.
 var (
-	phases     = []string{SpanFetch, "decode", SpanProcess, SpanProduce, SpanSuccess, SpanException}
-	outcomes   = []string{"succeeded", "dead", "deferred", "released", "lost", "merged", "abandoned"}
-	categories = []string{"BUSINESS", "SYSTEM", "TIMEOUT"}
-	limits     = []string{"slots", "window", SpanProcess, SpanProduce, SpanSuccess, SpanException}
-	signals    = []string{"traces", "metrics", "logs"}
-	operations = []string{"fetch", "process"}
+	phases = []Value{
+		{SpanFetch, "Asking the source for transactions."},
+		{"decode", "Reading the payload as the task's input."},
+		{SpanProcess, "The task's code."},
+		{SpanProduce, "Handing the outputs to their sinks; of a producer, its code as well."},
+		{SpanSuccess, "The success hook."},
+		{SpanException, "The exception hook."},
+	}
+	outcomes = []Value{
+		{"succeeded", "Everything is stored, and the source is settled."},
+		{"dead", "It failed for good and stands in the dead-letter store."},
+		{"deferred", "It is stored for a later attempt."},
+		{"released", "It was given back, uncounted."},
+		{"lost", "Its lease ran out; another delivery has it."},
+		{"merged", "It took the outcome of an equal delivery."},
+		{"abandoned", "It was not settled when the engine stopped, and comes back."},
+	}
+	categories = []Value{
+		{"BUSINESS", "A rule of the domain does not hold; it is not tried again."},
+		{"SYSTEM", "Something around it failed; another attempt may do better."},
+		{"TIMEOUT", "Its time was over."},
+	}
+	limits = []Value{
+		{"slots", "Attempts that run at once (loop.concurrency)."},
+		{"window", "Transactions that are not settled (loop.window)."},
+		{SpanProcess, "The bulkhead of that phase, where it has one."},
+		{SpanProduce, "Likewise."},
+		{SpanSuccess, "Likewise."},
+		{SpanException, "Likewise."},
+	}
+	signals    = []Value{{"traces", "Spans."}, {"metrics", "Metrics."}, {"logs", "Log lines."}}
+	operations = []Value{{"fetch", "On a fetch."}, {"process", "On a transaction."}}
+	kinds      = []Value{{"receive", "On a fetch."}, {"process", "On a transaction."}}
 )
 
 // Attributes are all of them, in the order of the reference page: ours, and those of
@@ -60,7 +90,7 @@ func Attributes() []Attribute {
 		{"messaging.message.conversation_id", "As `ergon.transaction.correlation_id`.", typeString, onTransaction, nil},
 		{"messaging.message.body.size", "The payload's size in bytes.", typeInt, onTransaction, nil},
 		{"messaging.operation.name", "What is done with the message.", typeString, []string{SpanTransaction, SpanFetch}, operations},
-		{"messaging.operation.type", "The same, as OpenTelemetry classifies it.", typeString, []string{SpanTransaction, SpanFetch}, []string{"receive", "process"}},
+		{"messaging.operation.type", "The same, as OpenTelemetry classifies it.", typeString, []string{SpanTransaction, SpanFetch}, kinds},
 		{"messaging.batch.message_count", "How many transactions the fetch brought.", typeInt, []string{SpanFetch}, nil},
 	}
 }

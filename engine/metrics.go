@@ -28,7 +28,7 @@ type Metrics struct {
 	SettleFailed int64 // settlements that were tried again
 	Limits       []LimitMetrics
 	Lag          ergon.Lag // At is zero where it is not known
-	Ready        bool
+	Ready        bool      // as Health says; false once Run has ended
 }
 
 // TransactionMetrics are of one outcome.
@@ -102,7 +102,7 @@ func (e *Engine) Metrics() Metrics {
 		Started: s.started.Load(), Outputs: s.outputs.Load(), Stuck: s.stuck.Load(),
 		Batch: s.batch.histogram(), Empty: s.empties.Load(), Redelivered: s.redelivered.Load(),
 		LeasesLost: s.leasesLost.Load(), SettleFailed: s.settleFailures.Load(),
-		Lag: e.Lag(), Ready: e.Health() == nil,
+		Lag: e.Lag(), Ready: !e.over.Load() && e.Health() == nil,
 	}
 	for i := range s.outcomes {
 		m.Transactions = append(m.Transactions, s.outcomes[i].metrics(outcomeNames[i]))

@@ -84,7 +84,7 @@ func TestMetricsAreTheTruth(t *testing.T) {
 		require.Equal(t, before, m.Since)
 		require.EqualValues(t, 6, m.Started)
 		require.EqualValues(t, 3, m.Outputs)
-		require.True(t, m.Ready)
+		require.False(t, m.Ready, "it has ended")
 
 		require.EqualValues(t, 3, outcomeOf(m, engine.Succeeded).Count)
 		dead := outcomeOf(m, engine.Dead)
@@ -133,6 +133,7 @@ func TestMetricsOfWhatRuns(t *testing.T) {
 		e, wait := r.start(t)
 		synctest.Wait()
 		m := e.Metrics()
+		require.True(t, m.Ready)
 		require.EqualValues(t, 2, phaseOf(m, ergon.PhaseProcess).Running)
 		require.Equal(t, []engine.LimitMetrics{
 			{Name: "slots", Used: 4, Max: 4}, {Name: "window", Used: 6, Max: int64(r.policy.Loop.Window)}, {Name: "process", Used: 2, Max: 2},

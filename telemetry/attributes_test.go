@@ -22,7 +22,7 @@ import (
 func attributes(s tracetest.SpanStub) map[string]string {
 	found := map[string]string{}
 	for _, a := range s.Attributes {
-		found[string(a.Key)] = a.Value.Emit()
+		found[string(a.Key)] = a.Value.String()
 	}
 	return found
 }

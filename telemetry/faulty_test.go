@@ -121,7 +121,7 @@ func (f *faulty) engine(t testing.TB, name string) *engine.Engine {
 	p := policy.DefaultConsumer()
 	p.Loop.Streaming, p.Loop.Concurrency = false, 4
 	p.Fetch.Batch.Size = 8
-	p.Process.Retry = policy.Retry{MaxAttempts: 2, Timeout: policy.Duration(50 * time.Millisecond), Backoff: policy.Duration(10 * time.Millisecond), BackoffMultiplier: 1, BackoffCap: policy.Duration(time.Second)}
+	p.Process.Retry = policy.Retry{MaxAttempts: 2, Timeout: policy.Duration(2 * time.Second), Backoff: policy.Duration(10 * time.Millisecond), BackoffMultiplier: 1, BackoffCap: policy.Duration(time.Second)}
 	p.Process.Bulkhead.MaxConcurrency = 3
 	p.Produce.Breaker = policy.Breaker{Failures: 5, Executions: 10, Delay: policy.Duration(time.Second), Successes: 1}
 	e, err := engine.New(engine.Config{

@@ -40,7 +40,7 @@ func TestMetricsOfARun(t *testing.T) {
 		require.Equal(t, want, exponential.counters)
 		require.Equal(t, explicit.gauges, exponential.gauges)
 		require.Equal(t, began, explicit.since)
-		require.EqualValues(t, 1, explicit.gauges["ergon.ready"])
+		require.EqualValues(t, 0, explicit.gauges["ergon.ready"], "it has ended")
 		require.EqualValues(t, 0, explicit.gauges["ergon.breaker.open produce"])
 		require.EqualValues(t, 3, explicit.gauges["ergon.limit process"])
 

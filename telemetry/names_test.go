@@ -30,7 +30,7 @@ func (doomed) Process(ctx context.Context, tx ergon.Transaction[string]) (string
 	case tx.ID() == "process" || tx.ID() == "exception":
 		return "", ergon.Business("no")
 	case tx.ID() == "once" && ergon.ExecutionOf(ctx).Attempt == 1:
-		return "", errors.New("not yet")
+		panic("not yet")
 	}
 	return tx.Payload(), nil
 }

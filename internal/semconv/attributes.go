@@ -25,6 +25,7 @@ const (
 var (
 	onTransaction = []string{SpanTransaction}
 	onAttempts    = []string{SpanAttempts}
+	onBoth        = []string{SpanTransaction, SpanAttempts}
 	onFailed      = []string{SpanTransaction, SpanProcess, SpanProduce, SpanSuccess, SpanException, SpanAttempts}
 )
 
@@ -69,8 +70,9 @@ var (
 // OpenTelemetry's semantic conventions that we use.
 func Attributes() []Attribute {
 	return []Attribute{
-		{AttrTask, "The task's name.", typeString, onTransaction, nil},
-		{AttrTransactionID, "The transaction's ID.", typeString, onTransaction, nil},
+		{AttrTask, "The task's name.", typeString, onBoth, nil},
+		{AttrTransactionID, "The transaction's ID.", typeString, onBoth, nil},
+		{AttrTransactionAttempt, "The attempt that the delivery began with: over 1 after it was parked.", typeInt, onTransaction, nil},
 		{AttrSource, "Where the transaction comes from; its ID is unique there.", typeString, onTransaction, nil},
 		{AttrCorrelationID, "What the transaction belongs to, where that is not itself.", typeString, onTransaction, nil},
 		{AttrConnector, "The connector that brought it.", typeString, onTransaction, nil},
@@ -82,6 +84,12 @@ func Attributes() []Attribute {
 		{AttrPhase, "The phase. Dead letters alone can be of `decode`, whose attempts are those of `process`.", typeString, onAttempts, phases},
 		{AttrAttempt, "Which attempt it is, from 1; on the event, the one that follows.", typeInt, []string{SpanAttempts, EventRetry}, nil},
 		{AttrMaxAttempts, "How many attempts the policy allows.", typeInt, onAttempts, nil},
+		{AttrBackoff, "The wait before the first retry, in seconds.", typeDouble, onAttempts, nil},
+		{AttrBackoffMultiplier, "By what each further wait is longer.", typeDouble, onAttempts, nil},
+		{AttrBackoffCap, "The longest wait, in seconds; 0 is no bound.", typeDouble, onAttempts, nil},
+		{AttrTimeout, "How long one attempt may take, in seconds; 0 is no bound.", typeDouble, onAttempts, nil},
+		{AttrConcurrency, "How many attempts the task may run at once.", typeInt, onTransaction, nil},
+		{AttrWindow, "How many transactions may be unsettled at once.", typeInt, onTransaction, nil},
 		{AttrDelay, "The wait before the next attempt, in seconds.", typeDouble, []string{EventRetry}, nil},
 		{AttrLimit, "Which limit: `slots`, `window`, or the phase of a bulkhead.", typeString, nil, limits},
 		{AttrSignal, "What was to be exported.", typeString, nil, signals},
@@ -91,6 +99,9 @@ func Attributes() []Attribute {
 		{"messaging.message.body.size", "The payload's size in bytes.", typeInt, onTransaction, nil},
 		{"messaging.operation.name", "What is done with the message.", typeString, []string{SpanTransaction, SpanFetch}, operations},
 		{"messaging.operation.type", "The same, as OpenTelemetry classifies it.", typeString, []string{SpanTransaction, SpanFetch}, kinds},
+		{"exception.type", "The error's Go type.", typeString, []string{EventException}, nil},
+		{"exception.message", "What it says.", typeString, []string{EventException}, nil},
+		{"exception.stacktrace", "Where the code panicked, if it did.", typeString, []string{EventException}, nil},
 		{"messaging.batch.message_count", "How many transactions the fetch brought.", typeInt, []string{SpanFetch}, nil},
 	}
 }

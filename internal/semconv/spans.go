@@ -27,7 +27,8 @@ func SpanAttempt(phase string, n int) string {
 
 // Events of spans.
 const (
-	EventRetry = "ergon.retry" // a further attempt follows, after a delay
+	EventRetry     = "ergon.retry" // a further attempt follows, after a delay
+	EventException = "exception"   // OpenTelemetry's own
 )
 
 // Span is one kind of span, or an event of spans, as the outside sees it.
@@ -55,6 +56,7 @@ func Spans() []Span {
 		{SpanException, "internal", "The exception hook."},
 		{SpanAttempts, "internal", "One attempt of a phase, below that phase's span; what the task's code starts is below this one. It is named after its phase and counted from 1: `fetch.attempt.1`, `process.attempt.2`, `produce.attempt.1`, `handle_success.attempt.1`, `handle_exception.attempt.1`."},
 		{EventRetry, KindEvent, "On a phase's span, after an attempt that failed and that another one follows."},
+		{EventException, KindEvent, "On an attempt that failed, and on a transaction that did for good: what went wrong."},
 	}
 }
 
@@ -75,4 +77,13 @@ const (
 	AttrMaxAttempts   = "ergon.max_attempts"
 	AttrDelay         = "ergon.delay" // seconds
 	AttrHandlerError  = "ergon.handler_error"
+
+	// What policy ruled.
+	AttrTransactionAttempt = "ergon.transaction.attempt" // that the delivery began with
+	AttrConcurrency        = "ergon.concurrency"
+	AttrWindow             = "ergon.window"
+	AttrBackoff            = "ergon.retry.backoff"            // seconds
+	AttrBackoffMultiplier  = "ergon.retry.backoff_multiplier" // of each further wait
+	AttrBackoffCap         = "ergon.retry.backoff_cap"        // seconds
+	AttrTimeout            = "ergon.retry.timeout"            // seconds
 )

@@ -122,7 +122,7 @@ func (f *flight) recordStart() {
 		return r.RecordStart(ctx)
 	}()
 	if err != nil {
-		e.emit(StartNotRecorded{Task: e.task.name, Transaction: f.raw, Err: err})
+		e.emit(StartNotRecorded{Place: f.whole(), Task: e.task.name, Transaction: f.raw, Err: err})
 	}
 }
 

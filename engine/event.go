@@ -7,7 +7,8 @@ import (
 )
 
 // Event is what the engine tells whoever observes it: one of the types in this
-// file, and no others. Instruments, logs and test recorders are its consumers.
+// file, and no others. Instruments, logs and test recorders are its consumers. Those
+// that tell of a transaction have a Place, with the context to log them with.
 type Event interface{ event() }
 
 // Fetched says that a fetch brought deliveries.
@@ -28,6 +29,7 @@ type FetchFailed struct {
 
 // Started says that a transaction's first attempt in this delivery begins.
 type Started struct {
+	Place
 	Task        string
 	Transaction ergon.Raw
 	Info        ergon.DeliveryInfo
@@ -35,6 +37,7 @@ type Started struct {
 
 // AttemptEnded says how one attempt of a phase ended; Err is nil for success.
 type AttemptEnded struct {
+	Place
 	Task        string
 	Transaction ergon.Raw
 	Phase       ergon.Phase
@@ -46,6 +49,7 @@ type AttemptEnded struct {
 
 // RetryScheduled says that a failed attempt is followed by another, after Delay.
 type RetryScheduled struct {
+	Place
 	Task        string
 	Transaction ergon.Raw
 	Phase       ergon.Phase
@@ -59,6 +63,7 @@ type RetryScheduled struct {
 // that the transaction is stored with its source until then, instead of waiting
 // here (transaction.redeliver_over).
 type Deferring struct {
+	Place
 	Task        string
 	Transaction ergon.Raw
 	Attempt     int // the one that failed
@@ -70,6 +75,7 @@ type Deferring struct {
 // SettleFailed says that the source did not take a settlement; it is tried again
 // after Delay. Until then the transaction is kept.
 type SettleFailed struct {
+	Place
 	Task        string
 	Transaction ergon.Raw
 	Kind        ergon.SettleKind
@@ -81,6 +87,7 @@ type SettleFailed struct {
 // LeaseLost says that a transaction is somebody else's by now: what ran was
 // cancelled, and nothing is sent or settled for it.
 type LeaseLost struct {
+	Place
 	Task        string
 	Transaction ergon.Raw
 }
@@ -89,6 +96,7 @@ type LeaseLost struct {
 // transaction ends TIMEOUT, its result counts for nothing, and its slot was given
 // to another worker if Replaced. Stack is its goroutine's.
 type Stuck struct {
+	Place
 	Task        string
 	Transaction ergon.Raw
 	Phase       ergon.Phase
@@ -100,6 +108,7 @@ type Stuck struct {
 
 // Finished says that the engine is done with a delivery. Err is why, for Dead.
 type Finished struct {
+	Place
 	Task        string
 	Transaction ergon.Raw
 	Outcome     Outcome
@@ -112,6 +121,7 @@ type Finished struct {
 // StartNotRecorded says that a start could not be recorded with the source: if it
 // kills the process, nobody will know (transaction.max_deliveries).
 type StartNotRecorded struct {
+	Place
 	Task        string
 	Transaction ergon.Raw
 	Err         error
@@ -185,7 +195,7 @@ func (e *Engine) tells(routine bool) bool {
 func (e *Engine) begun(f *flight) {
 	e.stats.started.Add(1)
 	if e.tells(true) {
-		e.observe(Started{Task: e.task.name, Transaction: f.raw, Info: f.info})
+		e.observe(Started{Place: f.whole(), Task: e.task.name, Transaction: f.raw, Info: f.info})
 	}
 }
 
@@ -199,7 +209,7 @@ func (e *Engine) attemptEnded(f *flight, took time.Duration, err error) {
 	}
 	if e.tells(err == nil) {
 		e.observe(AttemptEnded{
-			Task: e.task.name, Transaction: f.raw, Phase: f.step.phase(), Attempt: f.n,
+			Place: f.here(), Task: e.task.name, Transaction: f.raw, Phase: f.step.phase(), Attempt: f.n,
 			MaxAttempts: e.phases[f.step].MaxAttempts(), Duration: took, Err: err,
 		})
 	}
@@ -212,7 +222,7 @@ func (e *Engine) retryScheduled(f *flight, failed int, err error, delay time.Dur
 	f.delayed(delay)
 	if e.observe != nil {
 		e.observe(RetryScheduled{
-			Task: e.task.name, Transaction: f.raw, Phase: f.step.phase(), Attempt: failed,
+			Place: f.here(), Task: e.task.name, Transaction: f.raw, Phase: f.step.phase(), Attempt: failed,
 			MaxAttempts: e.phases[f.step].MaxAttempts(), Err: err, Delay: delay,
 		})
 	}
@@ -239,7 +249,7 @@ func (e *Engine) finished(f *flight, outcome Outcome) {
 	confirmed := f.box().confirmed()
 	e.stats.outputs.Add(int64(confirmed))
 	if e.tells(outcome == Succeeded || outcome == Merged) {
-		ev := Finished{Task: e.task.name, Transaction: f.raw, Outcome: outcome, Outputs: confirmed, Duration: took}
+		ev := Finished{Place: f.whole(), Task: e.task.name, Transaction: f.raw, Outcome: outcome, Outputs: confirmed, Duration: took}
 		if t := f.trouble; t != nil {
 			ev.Err, ev.HandlerErr = t.err, t.handlerErr
 		}

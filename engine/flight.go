@@ -164,7 +164,10 @@ func (f *flight) begin(now time.Time) {
 	}
 	f.n = max(f.info.Attempt, 1)
 	if t := f.e.tracer; t != nil {
-		f.tracing = t.Begin(f.raw, f.info)
+		tracing := t.Begin(f.raw, f.info)
+		f.mu.Lock() // whoever takes its lease away tells of it
+		f.tracing = tracing
+		f.mu.Unlock()
 	}
 	f.step = stepProcess
 	if f.e.task.producer {

@@ -11,17 +11,37 @@ import (
 // LogEvents returns an observer that writes events as log lines: DEBUG for each
 // attempt and each transaction that did well, WARN for a failure that is tried
 // again, with the next delay, ERROR for one that is final. No line carries a
-// payload. With LogsRoutine a logger without DEBUG costs a transaction that does
-// well a few nanoseconds.
-func LogEvents(log *slog.Logger) func(Event) {
-	ctx := context.Background() // events belong to no call of the observer's
-	return func(ev Event) {
-		level, msg := describe(ev)
-		if !log.Enabled(ctx, level) {
-			return
-		}
-		log.LogAttrs(ctx, level, msg, attributes(ev)...)
+// payload or metadata, unless LogContents is given. With LogsRoutine a logger without
+// DEBUG costs a transaction that does well a few nanoseconds.
+//
+// A line of a transaction that is traced is logged with a context that has its span,
+// and the logger's handler adds trace_id and span_id from there, as telemetry's does.
+// The line of one that is not has trace_id by itself.
+func LogEvents(log *slog.Logger, options ...LogOption) func(Event) {
+	l := &eventLog{log: log}
+	for _, o := range options {
+		o(l)
 	}
+	return l.observe
+}
+
+// eventLog writes events as log lines.
+type eventLog struct {
+	log      *slog.Logger
+	contents bool // see LogContents
+	hide     func(name string) bool
+}
+
+func (l *eventLog) observe(ev Event) {
+	level, msg := describe(ev)
+	ctx := context.Background() // events belong to no call of the observer's
+	if !l.log.Enabled(ctx, level) {
+		return
+	}
+	if at, ok := ev.(interface{ Context() context.Context }); ok {
+		ctx = at.Context()
+	}
+	l.log.LogAttrs(ctx, level, msg, l.attributes(ev)...)
 }
 
 // LogsRoutine is the Routine of an engine whose only observer is LogEvents.
@@ -88,7 +108,7 @@ func describe(ev Event) (slog.Level, string) {
 	return slog.LevelDebug, "event"
 }
 
-func attributes(ev Event) []slog.Attr {
+func (l *eventLog) attributes(ev Event) []slog.Attr {
 	switch ev := ev.(type) {
 	case Fetched:
 		return []slog.Attr{slog.String("task", ev.Task), slog.Int("count", ev.Count)}
@@ -96,26 +116,27 @@ func attributes(ev Event) []slog.Attr {
 		return append(failure(ev.Err), slog.String("task", ev.Task), slog.String("connector", ev.Connector),
 			slog.Int("attempt", ev.Attempt), slog.Duration("delay", ev.Delay))
 	case Started:
-		return append(of(ev.Task, ev.Transaction), slog.Int("deliveries", ev.Info.Deliveries))
+		attrs := append(of(ev.Task, ev.Transaction, ev.Place), slog.Int("deliveries", ev.Info.Deliveries))
+		return append(attrs, l.shown(ev.Transaction)...)
 	case AttemptEnded:
-		return append(append(of(ev.Task, ev.Transaction), failure(ev.Err)...), slog.String("phase", string(ev.Phase)),
+		return append(append(of(ev.Task, ev.Transaction, ev.Place), failure(ev.Err)...), slog.String("phase", string(ev.Phase)),
 			slog.Int("attempt", ev.Attempt), slog.Int("max_attempts", ev.MaxAttempts), slog.Duration("took", ev.Duration))
 	case RetryScheduled:
-		return append(append(of(ev.Task, ev.Transaction), failure(ev.Err)...), slog.String("phase", string(ev.Phase)),
+		return append(append(of(ev.Task, ev.Transaction, ev.Place), failure(ev.Err)...), slog.String("phase", string(ev.Phase)),
 			slog.Int("attempt", ev.Attempt), slog.Int("max_attempts", ev.MaxAttempts), slog.Duration("delay", ev.Delay))
 	case Deferring:
-		return append(append(of(ev.Task, ev.Transaction), failure(ev.Err)...), slog.Int("attempt", ev.Attempt),
+		return append(append(of(ev.Task, ev.Transaction, ev.Place), failure(ev.Err)...), slog.Int("attempt", ev.Attempt),
 			slog.Int("max_attempts", ev.MaxAttempts), slog.Duration("delay", ev.Delay))
 	case SettleFailed:
-		return append(append(of(ev.Task, ev.Transaction), failure(ev.Err)...), slog.String("settlement", ev.Kind.String()),
+		return append(append(of(ev.Task, ev.Transaction, ev.Place), failure(ev.Err)...), slog.String("settlement", ev.Kind.String()),
 			slog.Int("attempt", ev.Attempt), slog.Duration("delay", ev.Delay))
 	case LeaseLost:
-		return of(ev.Task, ev.Transaction)
+		return of(ev.Task, ev.Transaction, ev.Place)
 	case Stuck:
-		return append(of(ev.Task, ev.Transaction), slog.String("phase", string(ev.Phase)), slog.Int("attempt", ev.Attempt),
+		return append(of(ev.Task, ev.Transaction, ev.Place), slog.String("phase", string(ev.Phase)), slog.Int("attempt", ev.Attempt),
 			slog.Duration("after", ev.After), slog.Bool("slot_replaced", ev.Replaced), slog.String("stack", ev.Stack))
 	case Finished:
-		attrs := append(of(ev.Task, ev.Transaction), slog.String("outcome", string(ev.Outcome)),
+		attrs := append(of(ev.Task, ev.Transaction, ev.Place), slog.String("outcome", string(ev.Outcome)),
 			slog.Int("outputs", ev.Outputs), slog.Duration("took", ev.Duration))
 		if ev.Err != nil {
 			attrs = append(append(attrs, failure(ev.Err)...), slog.String("phase", string(ev.Err.Phase)), slog.Int("attempt", ev.Err.Attempt))
@@ -123,9 +144,12 @@ func attributes(ev Event) []slog.Attr {
 		if ev.HandlerErr != nil {
 			attrs = append(attrs, slog.String("handler_error", ev.HandlerErr.Error()))
 		}
+		if ev.Outcome == Dead {
+			attrs = append(attrs, l.shown(ev.Transaction)...)
+		}
 		return attrs
 	case StartNotRecorded:
-		return append(of(ev.Task, ev.Transaction), failure(ev.Err)...)
+		return append(of(ev.Task, ev.Transaction, ev.Place), failure(ev.Err)...)
 	case HealthChanged:
 		return append(failure(ev.Err), slog.String("task", ev.Task))
 	case BreakerChanged:
@@ -140,8 +164,12 @@ func attributes(ev Event) []slog.Attr {
 	return nil
 }
 
-func of(task string, tx ergon.Raw) []slog.Attr {
-	return []slog.Attr{slog.String("task", task), slog.String("transaction", tx.ID()), slog.String("source", tx.Source())}
+func of(task string, tx ergon.Raw, at Place) []slog.Attr {
+	attrs := []slog.Attr{slog.String("task", task), slog.String("transaction", tx.ID()), slog.String("source", tx.Source())}
+	if !at.traced() { // otherwise it is the span's, of which the handler tells
+		attrs = append(attrs, slog.String("trace_id", traceID(tx)))
+	}
+	return attrs
 }
 
 // failure shows an error and, for a panic, the stack: without it a panic can't

@@ -108,7 +108,7 @@ func (f *flight) ended(how ending, delay time.Duration, err error) {
 	case thenRetryLater:
 		e := f.e
 		e.emit(Deferring{
-			Task: e.task.name, Transaction: f.raw, Attempt: f.n,
+			Place: f.here(), Task: e.task.name, Transaction: f.raw, Attempt: f.n,
 			MaxAttempts: e.phases[f.step].MaxAttempts(), Err: err, Delay: delay,
 		})
 		f.settle(ergon.Settlement{
@@ -242,7 +242,7 @@ func (f *flight) settleAgain(err error) {
 	kind := f.settlement().Kind
 	e.health.unsettle(kind, t.retries == 1, err)
 	delay := e.settleRetry.Delay(t.retries - 1)
-	e.emit(SettleFailed{Task: e.task.name, Transaction: f.raw, Kind: kind, Attempt: t.retries, Err: err, Delay: delay})
+	e.emit(SettleFailed{Place: f.whole(), Task: e.task.name, Transaction: f.raw, Kind: kind, Attempt: t.retries, Err: err, Delay: delay})
 	timer := time.NewTimer(delay)
 	defer timer.Stop()
 	select {

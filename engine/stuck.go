@@ -111,7 +111,7 @@ func (f *flight) checkStuck(now time.Time) {
 	e.stats.stuck.Add(1)
 	after := e.policy.Transaction.StuckAfter.D()
 	e.emit(Stuck{
-		Task: e.task.name, Transaction: f.raw, Phase: f.step.phase(), Attempt: f.n,
+		Place: f.here(), Task: e.task.name, Transaction: f.raw, Phase: f.step.phase(), Attempt: f.n,
 		After: after, Replaced: replaced, Stack: stackOf(goroutine),
 	})
 	if !replaced {

@@ -107,7 +107,7 @@ func extendSafely(ctx context.Context, d ergon.Delivery) (err error) {
 // answered has nobody else to end it.
 func (e *Engine) leaseLost(f *flight) {
 	unanswered := f.lose()
-	e.emit(LeaseLost{Task: e.task.name, Transaction: f.raw})
+	e.emit(LeaseLost{Place: f.wholeFor(), Task: e.task.name, Transaction: f.raw})
 	if unanswered != nil {
 		unanswered.done(ergon.ErrLeaseLost)
 	}

@@ -57,6 +57,19 @@ func NewTracer(cfg TracerConfig) *Tracer {
 	return &Tracer{cfg: cfg, otel: sdktrace.NewTracerProvider(options...).Tracer(scope), key: spanKey(), policies: &sync.Map{}}
 }
 
+// Linked returns a tracer of the same spans' receiver and sampler whose transactions
+// begin traces of their own, each with a link to the one that it came with, as
+// TracerConfig.Link has it. It is for sources on which one sender's trace would grow
+// without end. That of nil is nil.
+func (t *Tracer) Linked() *Tracer {
+	if t == nil {
+		return nil
+	}
+	linked := *t
+	linked.cfg.Link = true
+	return &linked
+}
+
 // spanKey finds the key by asking for the span of a context that listens. With it a
 // context can answer for its span when it is asked, and need not be wrapped, at two
 // allocations, for every transaction that nobody asks.
@@ -76,6 +89,9 @@ func (p *probe) Value(key any) any { p.key = key; return nil }
 // Begin decides on a transaction's trace. One that came without has an ID that is a
 // hash of its identity, so that all its deliveries share a trace.
 func (t *Tracer) Begin(tx ergon.Raw, _ ergon.DeliveryInfo) engine.Tracing {
+	if t == nil { // in an interface, where nobody sees it
+		return nil
+	}
 	b := &tracing{t: t}
 	b.parent, b.parentSampled = parse(tx.Trace().Parent, &b.trace, &b.parentSpan)
 	if b.parent && t.cfg.Link {

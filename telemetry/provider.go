@@ -1,0 +1,233 @@
+package telemetry
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"sync"
+	"time"
+
+	"go.opentelemetry.io/otel/metric"
+	"go.opentelemetry.io/otel/metric/noop"
+	sdklog "go.opentelemetry.io/otel/sdk/log"
+	sdkmetric "go.opentelemetry.io/otel/sdk/metric"
+	"go.opentelemetry.io/otel/sdk/resource"
+	sdktrace "go.opentelemetry.io/otel/sdk/trace"
+)
+
+// Options is what New makes a Telemetry of.
+type Options struct {
+	Config Config
+	// Env looks up a variable. Default os.LookupEnv. What the SDK reads by itself (see
+	// Config) it reads from the process's environment all the same.
+	Env func(string) (string, bool)
+	// Version is the service's (service.version). Default: not told.
+	Version string
+	// Logger takes what there is to complain of: at most a line a minute. It should not
+	// be one whose lines are exported. Default slog.Default().
+	Logger *slog.Logger
+	// Producers make metrics for the exporter besides those of the MeterProvider.
+	Producers []sdkmetric.Producer
+	// Readers read the MeterProvider's metrics besides the exporter, whatever the
+	// exporter is, also if OTEL_SDK_DISABLED is set. They are shut down with it.
+	Readers []sdkmetric.Reader
+	// Console is where exporters write that are called console. Default os.Stdout.
+	Console io.Writer
+}
+
+// reserve is how long Shutdown takes at most, whatever its context says: it comes after
+// all work is done, and whoever waits for the process to end waits for it.
+const reserve = 3 * time.Second
+
+// Telemetry are the providers that a configuration asks for. It sets nothing global.
+//
+// Nothing that tells it something waits for a receiver: what is told waits in a queue of
+// a bounded length, 2048 spans (OTEL_BSP_MAX_QUEUE_SIZE) and as many log records
+// (OTEL_BLRP_MAX_QUEUE_SIZE), those included that are on their way; what does not fit is
+// lost, and counted. With everything off there is no provider and no goroutine.
+type Telemetry struct {
+	tracer *Tracer
+	meters metric.MeterProvider
+	logs   *sdklog.LoggerProvider // nil if they are off
+
+	tell  *complaints
+	parts []part
+	once  sync.Once
+	err   error
+}
+
+// part is what is shut down of a signal.
+type part struct {
+	gate     *gate // nil for readers alone
+	shutdown func(context.Context) error
+}
+
+// New makes what the configuration and the environment ask for, and connects to nobody
+// yet: a receiver that is not there is no error. The error names every fault.
+func New(ctx context.Context, o Options) (*Telemetry, error) {
+	if o.Env == nil {
+		o.Env = os.LookupEnv
+	}
+	if o.Logger == nil {
+		o.Logger = slog.Default()
+	}
+	if o.Console == nil {
+		o.Console = os.Stdout
+	}
+	s, err := environment(o.Env).resolve(o.Config)
+	if err != nil {
+		return nil, err
+	}
+	t := &Telemetry{meters: noop.NewMeterProvider(), tell: &complaints{log: o.Logger}}
+	if s.traces.kind == exporterNone && s.metrics.kind == exporterNone && s.logs.kind == exporterNone && len(o.Readers) == 0 {
+		return t, nil
+	}
+	b := builder{Telemetry: t, Options: o, settings: s, whose: whose(ctx, o, s.attributes)}
+	if err := errors.Join(b.traces(ctx), b.metrics(ctx), b.logs(ctx)); err != nil {
+		return nil, errors.Join(err, t.Shutdown(ctx))
+	}
+	return t, nil
+}
+
+// builder makes a Telemetry's parts.
+type builder struct {
+	*Telemetry
+	Options
+	settings
+	whose *resource.Resource
+}
+
+// gate makes a signal's; before the first export, or complaints would race with it.
+func (b *builder) gate(s signal, most int) *gate {
+	g := newGate(s, most, b.tell)
+	b.tell.mu.Lock()
+	b.tell.gates = append(b.tell.gates, g)
+	b.tell.mu.Unlock()
+	return g
+}
+
+func (b *builder) traces(ctx context.Context) error {
+	if b.settings.traces.kind == exporterNone {
+		return nil
+	}
+	made, err := b.settings.traces.spans(ctx, b.Console)
+	if err != nil {
+		return fmt.Errorf("telemetry.traces: %w", err)
+	}
+	g := b.gate(traces, b.spanQueue)
+	p := spanQueue{sdktrace.NewBatchSpanProcessor(spanExporter{made, g}, sdktrace.WithMaxQueueSize(b.spanQueue)), g}
+	b.tracer = NewTracer(TracerConfig{Processor: p, Resource: b.whose, Sampler: b.sampler})
+	b.parts = append(b.parts, part{g, p.Shutdown})
+	return nil
+}
+
+func (b *builder) metrics(ctx context.Context) error {
+	options := []sdkmetric.Option{sdkmetric.WithResource(b.whose)}
+	for _, r := range b.Readers {
+		options = append(options, sdkmetric.WithReader(r))
+	}
+	var g *gate
+	if b.settings.metrics.kind != exporterNone {
+		made, err := b.settings.metrics.metrics(ctx, b.Console, b.exponential)
+		if err != nil {
+			return fmt.Errorf("telemetry.metrics: %w", err)
+		}
+		g = b.gate(metrics, 0)
+		periodic := []sdkmetric.PeriodicReaderOption{sdkmetric.WithInterval(b.interval)}
+		for _, p := range b.Producers {
+			periodic = append(periodic, sdkmetric.WithProducer(producer{p, b.tell}))
+		}
+		options = append(options, sdkmetric.WithReader(sdkmetric.NewPeriodicReader(metricExporter{made, g}, periodic...)))
+	}
+	if len(options) == 1 { // one without readers costs, and noop does not
+		return nil
+	}
+	p := sdkmetric.NewMeterProvider(options...)
+	b.meters = p
+	b.parts = append(b.parts, part{g, p.Shutdown})
+	return nil
+}
+
+func (b *builder) logs(ctx context.Context) error {
+	if b.settings.logs.kind == exporterNone {
+		return nil
+	}
+	made, err := b.settings.logs.records(ctx)
+	if err != nil {
+		return fmt.Errorf("telemetry.logs: %w", err)
+	}
+	g := b.gate(logs, b.recordQueue)
+	p := sdklog.NewBatchProcessor(recordExporter{made, g}, sdklog.WithMaxQueueSize(b.recordQueue))
+	b.Telemetry.logs = sdklog.NewLoggerProvider(sdklog.WithResource(b.whose), sdklog.WithProcessor(recordQueue{p, g}))
+	b.parts = append(b.parts, part{g, b.Telemetry.logs.Shutdown})
+	return nil
+}
+
+// Tracer returns the tracer, nil when traces are off. As an engine.Tracer a nil one
+// traces nothing.
+func (t *Telemetry) Tracer() *Tracer { return t.tracer }
+
+// MeterProvider returns the provider of meters, never nil.
+func (t *Telemetry) MeterProvider() metric.MeterProvider { return t.meters }
+
+// Failures returns how many exports failed of each signal: traces, metrics, logs. One
+// that is off has none. What a failed export held is lost.
+func (t *Telemetry) Failures() map[string]int64 {
+	out := map[string]int64{string(traces): 0, string(metrics): 0, string(logs): 0}
+	for _, g := range t.tell.gates {
+		out[string(g.signal)] += g.failures.Load()
+	}
+	return out
+}
+
+// Shutdown exports what waits and ends everything, once; a second call returns what the
+// first did. It ends with ctx, and after 3 s at the latest: whatever is not exported by
+// then is lost, as the error says.
+func (t *Telemetry) Shutdown(ctx context.Context) error {
+	t.once.Do(func() { t.err = t.shutdown(ctx) })
+	return t.err
+}
+
+func (t *Telemetry) shutdown(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, reserve)
+	defer cancel()
+	type result struct {
+		part int
+		err  error
+	}
+	results := make(chan result, len(t.parts))
+	for i, p := range t.parts {
+		go func() { results <- result{i, p.shutdown(ctx)} }()
+	}
+	errs := make([]error, len(t.parts))
+	for i := range errs {
+		errs[i] = context.DeadlineExceeded
+	}
+	for range t.parts {
+		select {
+		case r := <-results:
+			errs[r.part] = r.err
+			continue
+		case <-ctx.Done():
+		}
+		break
+	}
+	var all []error
+	for i, p := range t.parts {
+		name := string(metrics)
+		if p.gate != nil {
+			name = string(p.gate.signal)
+			p.gate.cut() // what is under way ends, and who waits for it
+			if n := p.gate.pending.Load() + p.gate.lost.Load(); n > 0 {
+				errs[i] = errors.Join(errs[i], fmt.Errorf("%d %s were lost", n, unit[p.gate.signal]))
+			}
+		}
+		if errs[i] != nil {
+			all = append(all, fmt.Errorf("telemetry: %s: %w", name, errs[i]))
+		}
+	}
+	return errors.Join(all...)
+}

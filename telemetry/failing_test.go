@@ -19,7 +19,7 @@ import (
 const generous = 20 * time.Second
 
 // impatient makes everything be exported at once, and given up soon.
-var impatient = map[string]string{"OTEL_METRIC_EXPORT_INTERVAL": "5", "OTEL_LOGS_EXPORTER": "otlp", "OTEL_BSP_MAX_QUEUE_SIZE": "30"}
+var impatient = map[string]string{"OTEL_METRIC_EXPORT_INTERVAL": "5", "OTEL_LOGS_EXPORTER": "otlp", "OTEL_BSP_MAX_QUEUE_SIZE": "30", "OTEL_BLRP_MAX_QUEUE_SIZE": "100"}
 
 // unwell starts a Telemetry whose receiver is not well, and returns what it complains of.
 func unwell(t testing.TB, endpoint string, timeout time.Duration, protocol string) (*telemetry.Telemetry, *lines) {
@@ -42,9 +42,9 @@ func use(t *testing.T, tel *telemetry.Telemetry) {
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		tell(tel.Tracer(), 1000)
-		log := slog.New(tel.Handler(&lines{}))
-		for range 5000 {
+		tell(tel.Tracer(), 20)
+		log := slog.New(tel.Handler(wanting{}))
+		for range 200 {
 			log.Info("m")
 		}
 	}()
@@ -54,6 +54,12 @@ func use(t *testing.T, tel *telemetry.Telemetry) {
 		t.Fatal("telling waits for the receiver")
 	}
 }
+
+// wanting is a handler that wants everything and keeps nothing.
+type wanting struct{ slog.Handler }
+
+func (wanting) Enabled(context.Context, slog.Level) bool  { return true }
+func (wanting) Handle(context.Context, slog.Record) error { return nil }
 
 // shutDown returns what Shutdown said, which is bound to return.
 func shutDown(t *testing.T, tel *telemetry.Telemetry) error {
@@ -131,7 +137,7 @@ func TestSlowReceiver(t *testing.T) {
 	err := shutDown(t, tel)
 	spans, _, records := c.got()
 	require.LessOrEqual(t, spans, 30, "no more than the queue holds waited, with what was on its way")
-	require.Equal(t, 2048, records, "likewise")
+	require.LessOrEqual(t, records, 100, "likewise")
 	if err != nil { // unless a complaint has told of it
 		require.ErrorContains(t, err, "were lost")
 	}

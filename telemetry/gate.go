@@ -17,7 +17,8 @@ import (
 // nobody ever waits.
 type gate struct {
 	signal   signal
-	most     int64 // that wait or are on their way; 0 for no bound
+	most     int64         // that wait or are on their way; 0 for no bound
+	patience time.Duration // for one export; 0 for no bound
 	pending  atomic.Int64
 	failures atomic.Int64 // exports
 	lost     atomic.Int64 // since it was last told
@@ -26,8 +27,8 @@ type gate struct {
 	tell     *complaints
 }
 
-func newGate(s signal, most int, tell *complaints) *gate {
-	g := &gate{signal: s, most: int64(most), tell: tell}
+func newGate(s signal, most int, patience time.Duration, tell *complaints) *gate {
+	g := &gate{signal: s, most: int64(most), patience: patience, tell: tell}
 	g.stop, g.cut = context.WithCancel(context.Background())
 	return g
 }
@@ -43,11 +44,18 @@ func (g *gate) admit() bool {
 }
 
 // export sends n of what waits. Its error is told here and nowhere else: the SDK would
-// hand it to a handler of the whole program, which prints each of them.
+// hand it to a handler of the whole program, which prints each of them. The time that
+// an export has is kept here too: an exporter over HTTP takes it for that of a request,
+// of which it sends several.
 func (g *gate) export(ctx context.Context, n int, send func(context.Context) error) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	defer context.AfterFunc(g.stop, cancel)()
+	if g.patience > 0 {
+		var over context.CancelFunc
+		ctx, over = context.WithTimeout(ctx, g.patience)
+		defer over()
+	}
 	err := send(ctx)
 	if g.most > 0 {
 		g.pending.Add(-int64(n))

@@ -22,7 +22,7 @@ func TestOneComplaintAMinute(t *testing.T) {
 			}
 			return a
 		}}))}
-		spans, collections := newGate(traces, 10, tell), newGate(metrics, 0, tell)
+		spans, collections := newGate(traces, 10, 0, tell), newGate(metrics, 0, 0, tell)
 		tell.gates = []*gate{spans, collections}
 		fails := func(context.Context) error { return errors.New("refused\nagain") }
 		for range 12 {
@@ -45,8 +45,15 @@ func TestOneComplaintAMinute(t *testing.T) {
 
 // What is under way ends when the gate is cut.
 func TestCutEndsAnExport(t *testing.T) {
-	g := newGate(traces, 1, &complaints{log: slog.New(slog.DiscardHandler)})
+	g := newGate(traces, 1, 0, &complaints{log: slog.New(slog.DiscardHandler)})
 	go g.cut()
+	require.NoError(t, g.export(t.Context(), 1, func(ctx context.Context) error { <-ctx.Done(); return ctx.Err() }))
+	require.EqualValues(t, 1, g.failures.Load())
+}
+
+// The time for an export counts for all that it tries.
+func TestPatience(t *testing.T) {
+	g := newGate(traces, 1, time.Nanosecond, &complaints{log: slog.New(slog.DiscardHandler)})
 	require.NoError(t, g.export(t.Context(), 1, func(ctx context.Context) error { <-ctx.Done(); return ctx.Err() }))
 	require.EqualValues(t, 1, g.failures.Load())
 }

@@ -101,8 +101,8 @@ type builder struct {
 }
 
 // gate makes a signal's; before the first export, or complaints would race with it.
-func (b *builder) gate(s signal, most int) *gate {
-	g := newGate(s, most, b.tell)
+func (b *builder) gate(s signal, to exporter, most int) *gate {
+	g := newGate(s, most, to.otlp.timeout, b.tell)
 	b.tell.mu.Lock()
 	b.tell.gates = append(b.tell.gates, g)
 	b.tell.mu.Unlock()
@@ -117,7 +117,7 @@ func (b *builder) traces(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("telemetry.traces: %w", err)
 	}
-	g := b.gate(traces, b.spanQueue)
+	g := b.gate(traces, b.settings.traces, b.spanQueue)
 	p := spanQueue{sdktrace.NewBatchSpanProcessor(spanExporter{made, g}, sdktrace.WithMaxQueueSize(b.spanQueue)), g}
 	b.tracer = NewTracer(TracerConfig{Processor: p, Resource: b.whose, Sampler: b.sampler})
 	b.parts = append(b.parts, part{g, p.Shutdown})
@@ -135,7 +135,7 @@ func (b *builder) metrics(ctx context.Context) error {
 		if err != nil {
 			return fmt.Errorf("telemetry.metrics: %w", err)
 		}
-		g = b.gate(metrics, 0)
+		g = b.gate(metrics, b.settings.metrics, 0)
 		periodic := []sdkmetric.PeriodicReaderOption{sdkmetric.WithInterval(b.interval)}
 		for _, p := range b.Producers {
 			periodic = append(periodic, sdkmetric.WithProducer(producer{p, b.tell}))
@@ -159,7 +159,7 @@ func (b *builder) logs(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("telemetry.logs: %w", err)
 	}
-	g := b.gate(logs, b.recordQueue)
+	g := b.gate(logs, b.settings.logs, b.recordQueue)
 	p := sdklog.NewBatchProcessor(recordExporter{made, g}, sdklog.WithMaxQueueSize(b.recordQueue))
 	b.Telemetry.logs = sdklog.NewLoggerProvider(sdklog.WithResource(b.whose), sdklog.WithProcessor(recordQueue{p, g}))
 	b.parts = append(b.parts, part{g, b.Telemetry.logs.Shutdown})
@@ -200,34 +200,44 @@ func (t *Telemetry) shutdown(ctx context.Context) error {
 	}
 	results := make(chan result, len(t.parts))
 	for i, p := range t.parts {
-		go func() { results <- result{i, p.shutdown(ctx)} }()
+		go func() {
+			// Not ctx: a part that sees it end leaves its connection behind. What it waits
+			// for ends all the same, when its gate is cut.
+			patient, done := context.WithTimeout(context.WithoutCancel(ctx), 2*reserve)
+			defer done()
+			results <- result{i, p.shutdown(patient)}
+		}()
 	}
-	errs := make([]error, len(t.parts))
+	errs, open := make([]error, len(t.parts)), len(t.parts)
 	for i := range errs {
-		errs[i] = context.DeadlineExceeded
+		errs[i] = errNotEnded
 	}
-	for range t.parts {
+	for open > 0 && ctx.Err() == nil {
 		select {
 		case r := <-results:
-			errs[r.part] = r.err
-			continue
+			errs[r.part], open = r.err, open-1
 		case <-ctx.Done():
 		}
-		break
 	}
 	var all []error
 	for i, p := range t.parts {
-		name := string(metrics)
+		err, name := errs[i], string(metrics)
+		if err == errNotEnded {
+			err = ctx.Err()
+		}
 		if p.gate != nil {
 			name = string(p.gate.signal)
-			p.gate.cut() // what is under way ends, and who waits for it
+			p.gate.cut()
 			if n := p.gate.pending.Load() + p.gate.lost.Load(); n > 0 {
-				errs[i] = errors.Join(errs[i], fmt.Errorf("%d %s were lost", n, unit[p.gate.signal]))
+				err = errors.Join(err, fmt.Errorf("%d %s were lost", n, unit[p.gate.signal]))
 			}
 		}
-		if errs[i] != nil {
-			all = append(all, fmt.Errorf("telemetry: %s: %w", name, errs[i]))
+		if err != nil {
+			all = append(all, fmt.Errorf("telemetry: %s: %w", name, err))
 		}
 	}
 	return errors.Join(all...)
 }
+
+// errNotEnded is a part's that has not been shut down.
+var errNotEnded = errors.New("not ended")

@@ -2,8 +2,10 @@ package engine_test
 
 import (
 	"bytes"
+	"encoding/json"
 	"errors"
 	"log/slog"
+	"strings"
 	"testing"
 	"time"
 
@@ -11,6 +13,7 @@ import (
 
 	"github.com/ergon-framework/ergon"
 	"github.com/ergon-framework/ergon/engine"
+	"github.com/ergon-framework/ergon/internal/identity"
 )
 
 // Each event is a line at its level, names its task and transaction, and shows no
@@ -63,4 +66,50 @@ func TestLogOfAPanicHasItsStack(t *testing.T) {
 	func() { defer ergon.Recover(&err); panic("boom") }()
 	engine.LogEvents(slog.New(slog.NewTextHandler(&out, nil)))(engine.RetryScheduled{Task: "t", Err: err})
 	require.Contains(t, out.String(), "TestLogOfAPanicHasItsStack")
+}
+
+// The line of a transaction that nobody traces names the trace it came with, or the one
+// that its outputs begin.
+func TestLogNamesTheTrace(t *testing.T) {
+	const parent = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
+	for trace, want := range map[string]string{parent: parent[3:35], "": identity.TraceID(identity.TraceParent("src", "tx-1"))} {
+		var out bytes.Buffer
+		tx := ergon.Make(ergon.Envelope{ID: "tx-1", Source: "src", Trace: ergon.Trace{Parent: trace}}, []byte(nil))
+		engine.LogEvents(slog.New(slog.NewTextHandler(&out, nil)))(engine.LeaseLost{Task: "t", Transaction: tx})
+		require.Contains(t, out.String(), "trace_id="+want)
+	}
+}
+
+// Contents are shown if they are asked for, as much of them as fits a line.
+func TestLogContents(t *testing.T) {
+	show := func(payload []byte, options ...ergon.Option) map[string]any {
+		var out bytes.Buffer
+		tx := ergon.New(payload, options...)
+		hide := func(name string) bool { return name == "token" }
+		observe := engine.LogEvents(slog.New(slog.NewJSONHandler(&out, nil)), engine.LogContents(hide))
+		observe(engine.Finished{Transaction: tx, Outcome: engine.Abandoned, Err: nil})
+		require.NotContains(t, out.String(), "payload", "only of what failed for good")
+		out.Reset()
+		observe(engine.Finished{Transaction: tx, Outcome: engine.Dead})
+		var line map[string]any
+		require.NoError(t, json.Unmarshal(out.Bytes(), &line))
+		return line
+	}
+	line := show([]byte("text"), ergon.WithMetadata("token", "x"), ergon.WithMetadata("tenant", "y"))
+	require.Equal(t, "text", line["payload"])
+	require.Equal(t, map[string]any{"token": "[redacted]", "tenant": "y"}, line["metadata"])
+	require.NotContains(t, line, "payload_size")
+
+	line = show([]byte("\xff\x00"))
+	require.Equal(t, "/wA=", line["payload_base64"])
+	require.NotContains(t, line, "payload")
+	require.NotContains(t, line, "metadata")
+
+	line = show([]byte(strings.Repeat("ä", 1000)+"\xff"), ergon.WithMetadata("long", strings.Repeat("x", 2000)))
+	require.Len(t, line["payload_base64"], 1024)
+	require.Len(t, line["metadata"].(map[string]any)["long"], 1024)
+
+	line = show([]byte("a" + strings.Repeat("ä", 1000)))
+	require.Equal(t, "a"+strings.Repeat("ä", 511), line["payload"], "cut between characters")
+	require.EqualValues(t, 2001, line["payload_size"])
 }

@@ -28,13 +28,13 @@ func (*nowhere) ForceFlush(context.Context) error                { return nil }
 // attempt each.
 func usual() (ergon.Raw, engine.TraceRecord) {
 	tx := ergon.New([]byte(`{"n":1}`), ergon.WithID("tx-1"), ergon.WithSource("nats:ORDERS"), ergon.WithTrace(ergon.Trace{Parent: came}))
-	at := time.Now()
+	at := func(ms int) time.Time { return time.UnixMilli(1_700_000_000_000 + int64(ms)) }
 	return tx, engine.TraceRecord{
-		Task: "score", Connector: "jetstream", Transaction: tx, Began: at, Ended: at, Outcome: engine.Succeeded, Outputs: 1,
-		Fetch: engine.FetchRecord{Began: at, Ended: at, Count: 1},
+		Task: "score", Connector: "jetstream", Transaction: tx, Began: at(3), Ended: at(6), Outcome: engine.Succeeded, Outputs: 1,
+		Fetch: engine.FetchRecord{Began: at(1), Ended: at(2), Count: 1},
 		Attempts: []engine.AttemptRecord{
-			{Phase: ergon.PhaseProcess, Attempt: 1, MaxAttempts: 8, Began: at, Ended: at},
-			{Phase: ergon.PhaseProduce, Attempt: 1, MaxAttempts: 8, Began: at, Ended: at},
+			{Phase: ergon.PhaseProcess, Attempt: 1, MaxAttempts: 8, Began: at(3), Ended: at(4)},
+			{Phase: ergon.PhaseProduce, Attempt: 1, MaxAttempts: 8, Began: at(5), Ended: at(6)},
 		},
 	}
 }

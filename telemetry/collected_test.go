@@ -143,7 +143,7 @@ var (
 )
 
 func metricsOf(kind telemetry.HistogramKind, all ...engine.Metrics) *telemetry.Metrics {
-	return telemetry.NewMetrics(telemetry.MetricsConfig{
+	return telemetry.NewMetrics(telemetry.MetricsOptions{
 		Source:    func() []engine.Metrics { return all },
 		Failures:  func() map[string]int64 { return map[string]int64{"traces": 1, "metrics": 0, "logs": 2} },
 		Histogram: kind,

@@ -12,29 +12,28 @@ type presetIDs struct{}
 
 type presetKey struct{}
 
+// preset are the IDs of the span that begins next.
 type preset struct {
 	trace trace.TraceID
 	span  trace.SpanID
 }
 
-// withIDs returns a context in which the next span gets these IDs.
-func withIDs(ctx context.Context, traceID trace.TraceID, span trace.SpanID) context.Context {
-	return context.WithValue(ctx, presetKey{}, preset{traceID, span})
-}
-
 // NewIDs is asked for a span without a parent.
 func (presetIDs) NewIDs(ctx context.Context) (trace.TraceID, trace.SpanID) {
-	p, _ := ctx.Value(presetKey{}).(preset)
+	p, ok := ctx.Value(presetKey{}).(*preset)
+	if !ok {
+		p = &preset{}
+	}
 	return p.trace, p.id()
 }
 
 // NewSpanID is asked for a span with a parent.
-func (presetIDs) NewSpanID(ctx context.Context, _ trace.TraceID) trace.SpanID {
-	p, _ := ctx.Value(presetKey{}).(preset)
-	return p.id()
+func (ids presetIDs) NewSpanID(ctx context.Context, _ trace.TraceID) trace.SpanID {
+	_, span := ids.NewIDs(ctx)
+	return span
 }
 
-func (p preset) id() trace.SpanID {
+func (p *preset) id() trace.SpanID {
 	if !p.span.IsValid() {
 		return trace.SpanID(newSpanID())
 	}

@@ -40,8 +40,8 @@ func ParseHistogramKind(name string) (HistogramKind, error) {
 	return 0, fmt.Errorf("there is no histogram %q: choose explicit_bucket_histogram or base2_exponential_bucket_histogram", name)
 }
 
-// MetricsConfig is what Metrics are made of.
-type MetricsConfig struct {
+// MetricsOptions is what Metrics are made of.
+type MetricsOptions struct {
 	// Source returns a snapshot of each engine; no two of one task's name. It is called
 	// once per collection, from any goroutine. nil is for no engines.
 	Source func() []engine.Metrics
@@ -64,14 +64,14 @@ type MetricsConfig struct {
 // succeeded or is dead, and each phase's retries and timeouts are there from the
 // beginning, so that a rate over them sees the first one too.
 type Metrics struct {
-	cfg  MetricsConfig
+	cfg  MetricsOptions
 	made time.Time // failures are counted since
 }
 
 var _ sdkmetric.Producer = (*Metrics)(nil)
 
 // NewMetrics returns metrics that read from cfg's functions.
-func NewMetrics(cfg MetricsConfig) *Metrics {
+func NewMetrics(cfg MetricsOptions) *Metrics {
 	return &Metrics{cfg: cfg, made: time.Now()}
 }
 

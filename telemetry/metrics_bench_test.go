@@ -41,7 +41,7 @@ func BenchmarkProduce(b *testing.B) {
 		} {
 			for kind, histogram := range map[string]telemetry.HistogramKind{"explicit": telemetry.HistogramExplicit, "exponential": telemetry.HistogramExponential} {
 				b.Run(fmt.Sprintf("tasks=%d/%s/%s", n, kind, name), func(b *testing.B) {
-					m := telemetry.NewMetrics(telemetry.MetricsConfig{Source: source, Histogram: histogram})
+					m := telemetry.NewMetrics(telemetry.MetricsOptions{Source: source, Histogram: histogram})
 					b.ReportAllocs()
 					for b.Loop() {
 						if _, err := m.Produce(b.Context()); err != nil {
@@ -58,7 +58,7 @@ func BenchmarkProduce(b *testing.B) {
 func BenchmarkScrape(b *testing.B) {
 	for _, n := range []int{1, 100} {
 		b.Run(fmt.Sprintf("tasks=%d", n), func(b *testing.B) {
-			handler, _ := exposed(b, telemetry.NewMetrics(telemetry.MetricsConfig{Source: tasks(b, n)}))
+			handler, _ := exposed(b, telemetry.NewMetrics(telemetry.MetricsOptions{Source: tasks(b, n)}))
 			b.ReportAllocs()
 			size := 0
 			for b.Loop() {

@@ -29,8 +29,8 @@ func TestMetricsOfARun(t *testing.T) {
 		took := time.Since(began)
 
 		source := func() []engine.Metrics { return []engine.Metrics{e.Metrics()} }
-		explicit := collectFrom(t, telemetry.NewMetrics(telemetry.MetricsConfig{Source: source}))
-		exponential := collectFrom(t, telemetry.NewMetrics(telemetry.MetricsConfig{Source: source, Histogram: telemetry.HistogramExponential}))
+		explicit := collectFrom(t, telemetry.NewMetrics(telemetry.MetricsOptions{Source: source}))
+		exponential := collectFrom(t, telemetry.NewMetrics(telemetry.MetricsOptions{Source: source, Histogram: telemetry.HistogramExponential}))
 
 		want := f.expected()
 		require.Equal(t, map[string]int64{"BUSINESS": 8, "SYSTEM": 0, "TIMEOUT": 3}, map[string]int64{
@@ -100,7 +100,7 @@ func TestMetricsOfADrain(t *testing.T) {
 		defer stop()
 		_, err = e.Run(ctx)
 		require.NoError(t, err)
-		got := collectFrom(t, telemetry.NewMetrics(telemetry.MetricsConfig{Source: func() []engine.Metrics { return []engine.Metrics{e.Metrics()} }}))
+		got := collectFrom(t, telemetry.NewMetrics(telemetry.MetricsOptions{Source: func() []engine.Metrics { return []engine.Metrics{e.Metrics()} }}))
 		require.EqualValues(t, 2, got.counters["ergon.drain.transactions succeeded"])
 		require.EqualValues(t, 1, got.counters["ergon.drain.transactions released"])
 		require.EqualValues(t, 1, got.counters["ergon.transactions released"])

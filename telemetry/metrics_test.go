@@ -70,7 +70,7 @@ func TestMetricsAreWhatTheTableSays(t *testing.T) {
 func TestMetricsOfAnEngineThatHasNotRun(t *testing.T) {
 	f := &faulty{}
 	e := f.engine(t, "score")
-	got := collectFrom(t, telemetry.NewMetrics(telemetry.MetricsConfig{Source: func() []engine.Metrics { return []engine.Metrics{e.Metrics()} }}))
+	got := collectFrom(t, telemetry.NewMetrics(telemetry.MetricsOptions{Source: func() []engine.Metrics { return []engine.Metrics{e.Metrics()} }}))
 	var names []string
 	for name, v := range got.counters {
 		require.Zero(t, v, name)
@@ -99,7 +99,7 @@ func TestMetricsOfAnEngineThatHasNotRun(t *testing.T) {
 }
 
 func TestMetricsWithoutAnything(t *testing.T) {
-	require.Empty(t, collectFrom(t, telemetry.NewMetrics(telemetry.MetricsConfig{})).metrics)
+	require.Empty(t, collectFrom(t, telemetry.NewMetrics(telemetry.MetricsOptions{})).metrics)
 }
 
 // Exponential buckets keep their place when the empty ones before them go.

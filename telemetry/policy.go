@@ -14,12 +14,6 @@ type policyAttributes struct {
 	phases map[ergon.Phase][]attribute.KeyValue
 }
 
-// of returns the phase's attributes, with no room behind them: whoever appends copies.
-func (p *policyAttributes) of(phase ergon.Phase) []attribute.KeyValue {
-	attrs := p.phases[phase]
-	return attrs[:len(attrs):len(attrs)]
-}
-
 func (t *Tracer) policyAttributes(r engine.TraceRecord) *policyAttributes {
 	if made, ok := t.policies.Load(r.Policy); ok {
 		return made.(*policyAttributes)

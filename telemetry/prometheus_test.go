@@ -165,7 +165,7 @@ func TestAConflictHidesNothingElse(t *testing.T) {
 func TestConcurrentScrapes(t *testing.T) {
 	f := &faulty{}
 	e := f.engine(t, "score")
-	m := telemetry.NewMetrics(telemetry.MetricsConfig{
+	m := telemetry.NewMetrics(telemetry.MetricsOptions{
 		Source: func() []engine.Metrics { return []engine.Metrics{e.Metrics()} }, Histogram: telemetry.HistogramExponential,
 	})
 	handler, _ := exposed(t, m)

@@ -25,24 +25,29 @@ func (b *tracing) End(r engine.TraceRecord) {
 	if began.IsZero() {
 		began = r.Ended
 	}
-	ctx := context.Background()
-	options := []trace.SpanStartOption{
-		trace.WithTimestamp(began), trace.WithSpanKind(trace.SpanKindConsumer), trace.WithAttributes(transactionAttributes(r)...),
-	}
+	s := &story{Context: context.Background(), tracer: b.t.otel, policy: b.t.policyAttributes(r), id: b.tx.ID()}
+	s.next.trace = b.id()
+	var ctx context.Context = s
+	var links []trace.Link
 	switch {
 	case b.parent && b.t.cfg.Link:
-		options = append(options, trace.WithLinks(trace.Link{SpanContext: b.came(b.linked)}))
+		links = []trace.Link{{SpanContext: b.came(b.linked)}}
 	case b.parent:
 		ctx = trace.ContextWithRemoteSpanContext(ctx, b.came(b.id()))
 	}
-	ctx, root := b.t.otel.Start(withIDs(ctx, b.id(), trace.SpanID(b.root)), semconv.SpanTransaction, options...)
-	b.policy = b.t.policyAttributes(r)
-	b.fetch(ctx, r)
-	for _, attempts := range phases(r.Attempts) {
-		b.phase(ctx, semconvPhase(attempts[0].Phase), attempts)
+	ctx, root := s.begin(ctx, semconv.SpanTransaction, consumer, b.root, began, links...)
+	root.SetAttributes(transactionAttributes(r)...)
+	s.fetch(ctx, r)
+	for rest := r.Attempts; len(rest) > 0; {
+		n := 1
+		for n < len(rest) && rest[n].Phase == rest[0].Phase {
+			n++
+		}
+		s.phase(ctx, semconvPhase(rest[0].Phase), rest[:n])
+		rest = rest[n:]
 	}
 	fail(root, errorOf(r), r.Ended)
-	root.End(trace.WithTimestamp(r.Ended))
+	s.end(root, r.Ended)
 }
 
 // came is the span that the transaction came with.
@@ -57,7 +62,7 @@ func (b *tracing) came(id [16]byte) trace.SpanContext {
 	})
 }
 
-func (b *tracing) fetch(ctx context.Context, r engine.TraceRecord) {
+func (s *story) fetch(ctx context.Context, r engine.TraceRecord) {
 	f := r.Fetch
 	if f.Ended.IsZero() {
 		return
@@ -69,21 +74,8 @@ func (b *tracing) fetch(ctx context.Context, r engine.TraceRecord) {
 	attempts := append(f.Attempts[:len(f.Attempts):len(f.Attempts)], engine.AttemptRecord{
 		Phase: ergon.PhaseFetch, Attempt: len(f.Attempts) + 1, Began: last, Ended: f.Ended,
 	})
-	b.phase(ctx, semconv.SpanFetch, attempts,
+	s.phase(ctx, semconv.SpanFetch, attempts,
 		otelsem.MessagingOperationName("fetch"), otelsem.MessagingOperationTypeReceive, otelsem.MessagingBatchMessageCount(f.Count))
-}
-
-// phases are the attempts of each phase, in order.
-func phases(all []engine.AttemptRecord) [][]engine.AttemptRecord {
-	var split [][]engine.AttemptRecord
-	for i, a := range all {
-		if i == 0 || a.Phase != all[i-1].Phase {
-			split = append(split, nil)
-		}
-		last := len(split) - 1
-		split[last] = append(split[last], a)
-	}
-	return split
 }
 
 func semconvPhase(p ergon.Phase) string {
@@ -98,34 +90,38 @@ func semconvPhase(p ergon.Phase) string {
 	return semconv.SpanProcess
 }
 
-func (b *tracing) phase(ctx context.Context, name string, attempts []engine.AttemptRecord, attrs ...attribute.KeyValue) {
+func (s *story) phase(ctx context.Context, name string, attempts []engine.AttemptRecord, attrs ...attribute.KeyValue) {
 	last := attempts[len(attempts)-1]
-	kind := trace.SpanKindInternal
+	var kind trace.SpanStartOption // none is internal
 	if name == semconv.SpanProduce {
-		kind = trace.SpanKindProducer
+		kind = producing
 	}
-	ctx, span := b.t.otel.Start(withIDs(ctx, b.id(), trace.SpanID{}), name,
-		trace.WithTimestamp(attempts[0].Began), trace.WithSpanKind(kind), trace.WithAttributes(attrs...))
-	for _, a := range attempts {
-		b.attempt(ctx, name, a)
+	ctx, span := s.begin(ctx, name, kind, engine.SpanID{}, attempts[0].Began)
+	if len(attrs) > 0 {
+		span.SetAttributes(attrs...)
+	}
+	for i := range attempts {
+		a := &attempts[i]
+		s.attempt(ctx, name, a)
 		if a.Delay > 0 {
 			span.AddEvent(semconv.EventRetry, trace.WithTimestamp(a.Ended), trace.WithAttributes(
 				attribute.Int(semconv.AttrAttempt, a.Attempt+1), attribute.Float64(semconv.AttrDelay, a.Delay.Seconds())))
 		}
 	}
 	fail(span, last.Err, time.Time{}) // its attempt has told it
-	span.End(trace.WithTimestamp(last.Ended))
+	s.end(span, last.Ended)
 }
 
-func (b *tracing) attempt(ctx context.Context, phase string, a engine.AttemptRecord) {
-	attrs := append(b.policy.of(a.Phase), attribute.String(semconv.AttrTransactionID, b.tx.ID()), attribute.Int(semconv.AttrAttempt, a.Attempt))
+func (s *story) attempt(ctx context.Context, phase string, a *engine.AttemptRecord) {
+	_, span := s.begin(ctx, attemptName(phase, a.Attempt), nil, a.Span, a.Began)
+	span.SetAttributes(s.policy.phases[a.Phase]...)
+	attrs := append(s.attrs[:0], attribute.String(semconv.AttrTransactionID, s.id), attribute.Int(semconv.AttrAttempt, a.Attempt))
 	if a.MaxAttempts > 0 {
 		attrs = append(attrs, attribute.Int(semconv.AttrMaxAttempts, a.MaxAttempts))
 	}
-	_, span := b.t.otel.Start(withIDs(ctx, b.id(), trace.SpanID(a.Span)), semconv.SpanAttempt(phase, a.Attempt),
-		trace.WithTimestamp(a.Began), trace.WithAttributes(attrs...))
+	span.SetAttributes(attrs...)
 	fail(span, a.Err, a.Ended)
-	span.End(trace.WithTimestamp(a.Ended))
+	s.end(span, a.Ended)
 }
 
 // fail says of a span that it failed, and why; with a time also as an event. The

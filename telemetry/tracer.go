@@ -135,7 +135,6 @@ type tracing struct {
 	linked     [16]byte // the trace that is linked to
 	parentSpan [8]byte
 	root       engine.SpanID
-	policy     *policyAttributes
 
 	own, parent, parentSampled, sampled bool
 }

@@ -2,11 +2,16 @@ package telemetry_test
 
 import (
 	"context"
+	"crypto/tls"
+	"encoding/pem"
 	"io"
+	"log"
 	"log/slog"
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"os"
+	"path/filepath"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -19,6 +24,7 @@ import (
 	metricspb "go.opentelemetry.io/proto/otlp/metrics/v1"
 	tracepb "go.opentelemetry.io/proto/otlp/trace/v1"
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/protobuf/proto"
 )
@@ -123,23 +129,38 @@ func (c *collector) got() (spans, metrics, records int) {
 	return len(c.spans), len(c.metrics), len(c.records)
 }
 
+// collectTLS starts one that speaks TLS, and returns its host and port and the file of
+// the authority that signed its certificate.
+func collectTLS(t *testing.T, protocol string) (addr, ca string, c *collector) {
+	t.Helper()
+	c = &collector{}
+	web := httptest.NewUnstartedServer(c.handler(func(string) {}))
+	web.Config.ErrorLog = log.New(io.Discard, "", 0) // of those who do not believe it
+	web.StartTLS()
+	t.Cleanup(web.Close)
+	ca = filepath.Join(t.TempDir(), "ca.pem")
+	require.NoError(t, os.WriteFile(ca, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: web.Certificate().Raw}), 0o600))
+	if protocol == "http/protobuf" {
+		return web.Listener.Addr().String(), ca, c
+	}
+	l, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	s := grpc.NewServer(grpc.Creds(credentials.NewTLS(&tls.Config{Certificates: web.TLS.Certificates})))
+	coltraces.RegisterTraceServiceServer(s, c)
+	go func() { _ = s.Serve(l) }()
+	t.Cleanup(s.Stop)
+	return l.Addr().String(), ca, c
+}
+
 // collectHTTP starts one that speaks HTTP, and returns the paths that were asked for.
 func collectHTTP(t *testing.T) (url string, c *collector, paths func() []string) {
 	t.Helper()
 	c = &collector{}
 	var asked []string
-	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		body, _ := io.ReadAll(r.Body)
+	s := httptest.NewServer(c.handler(func(path string) {
 		c.mu.Lock()
-		asked = append(asked, r.URL.Path)
+		asked = append(asked, path)
 		c.mu.Unlock()
-		ctx := metadata.NewIncomingContext(r.Context(), metadata.Pairs("api-key", r.Header.Get("Api-Key"), "encoding", r.Header.Get("Content-Encoding")))
-		var traces coltraces.ExportTraceServiceRequest
-		if r.URL.Path == "/v1/traces" && proto.Unmarshal(body, &traces) == nil {
-			_, _ = c.Export(ctx, &traces)
-			return
-		}
-		_ = c.take(ctx, func() {})
 	}))
 	t.Cleanup(s.Close)
 	return s.URL, c, func() []string {
@@ -147,6 +168,20 @@ func collectHTTP(t *testing.T) (url string, c *collector, paths func() []string)
 		defer c.mu.Unlock()
 		return append([]string(nil), asked...)
 	}
+}
+
+func (c *collector) handler(asked func(path string)) http.Handler {
+	return http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		body, _ := io.ReadAll(r.Body)
+		asked(r.URL.Path)
+		ctx := metadata.NewIncomingContext(r.Context(), metadata.Pairs("api-key", r.Header.Get("Api-Key"), "encoding", r.Header.Get("Content-Encoding")))
+		var traces coltraces.ExportTraceServiceRequest
+		if r.URL.Path == "/v1/traces" && proto.Unmarshal(body, &traces) == nil {
+			_, _ = c.Export(ctx, &traces)
+			return
+		}
+		_ = c.take(ctx, func() {})
+	})
 }
 
 // blackHole accepts connections and never answers. hung counts them.

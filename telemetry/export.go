@@ -4,6 +4,7 @@ import (
 	"context"
 	"io"
 	"net/http"
+	"sync"
 
 	"go.opentelemetry.io/otel/exporters/otlp/otlplog/otlploggrpc"
 	"go.opentelemetry.io/otel/exporters/otlp/otlplog/otlploghttp"
@@ -30,6 +31,18 @@ func (r receiver) credentials() credentials.TransportCredentials {
 		return credentials.NewTLS(r.tls)
 	}
 	return insecure.NewCredentials()
+}
+
+// oneAtATime is a writer that several exporters share.
+type oneAtATime struct {
+	mu sync.Mutex
+	to io.Writer
+}
+
+func (w *oneAtATime) Write(b []byte) (int, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.to.Write(b)
 }
 
 // client is an exporter's own: with the one that they share, connections would be left

@@ -3,6 +3,7 @@ package telemetry
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"strings"
 	"sync"
@@ -100,8 +101,8 @@ func (l *Limiter) WithGroup(name string) slog.Handler {
 func (l *Limiter) note(a slog.Attr) {
 	switch a.Key {
 	case "error":
-		if v := a.Value.Resolve(); v.Any() != nil {
-			l.err = v.String()
+		if v := a.Value.Resolve().Any(); v != nil {
+			l.err = fmt.Sprint(v) // which stands a nil pointer, and leaves out stacks
 		}
 	case "task":
 		l.task = a.Value.Resolve().String()

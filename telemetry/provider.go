@@ -77,6 +77,7 @@ func New(ctx context.Context, o Options) (*Telemetry, error) {
 	if o.Console == nil {
 		o.Console = os.Stdout
 	}
+	o.Console = &oneAtATime{to: o.Console}
 	s, err := environment(o.Env).resolve(o.Config)
 	if err != nil {
 		return nil, err

@@ -153,6 +153,31 @@ func TestTheProcessesOwnVariables(t *testing.T) {
 	require.Equal(t, int64(0), tel.Failures()["traces"])
 }
 
+// A receiver is believed whose certificate the authority signed that is given, and no
+// other, by either protocol.
+func TestTLS(t *testing.T) {
+	for _, protocol := range []string{"grpc", "http/protobuf"} {
+		addr, ca, c := collectTLS(t, protocol)
+		for _, file := range []string{ca, ""} {
+			tel := start(t, telemetry.Config{
+				OTLP:    telemetry.OTLPConfig{Endpoint: addr, Protocol: protocol, CA: file, Timeout: 5 * time.Second},
+				Metrics: telemetry.MetricsConfig{Exporter: "none"},
+			}, nil)
+			tell(tel.Tracer(), 1)
+			before, _, _ := c.got()
+			err := tel.Shutdown(t.Context())
+			after, _, _ := c.got()
+			if file == "" {
+				require.Eventually(t, func() bool { return tel.Failures()["traces"] > 0 }, generous, time.Millisecond)
+				require.Equal(t, before, after)
+				continue
+			}
+			require.NoError(t, err)
+			require.Equal(t, before+spansEach, after)
+		}
+	}
+}
+
 func TestHeadersOfOneSignal(t *testing.T) {
 	c := collect(t)
 	tel := start(t, telemetry.Config{OTLP: telemetry.OTLPConfig{Endpoint: "http://" + c.addr, Headers: map[string]string{"who": "file"}}},

@@ -81,7 +81,8 @@ type TracesConfig struct {
 	// parentbased_traceidratio.
 	Sampler string `yaml:"sampler" json:"sampler,omitempty"`
 	// Ratio is how many are, from 0 to 1, for the samplers that are called so
-	// (OTEL_TRACES_SAMPLER_ARG). Default 1.
+	// (OTEL_TRACES_SAMPLER_ARG, which counts only where a sampler is named or a ratio is
+	// given). Default 1.
 	Ratio *float64 `yaml:"ratio" json:"ratio,omitempty"`
 }
 

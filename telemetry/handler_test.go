@@ -156,6 +156,43 @@ func TestEngineLinesHaveTheirTrace(t *testing.T) {
 	}
 }
 
+// As records they have it too.
+func TestEngineLinesAreSentWithTheirTrace(t *testing.T) {
+	c := collect(t)
+	tel := start(t, telemetry.Config{OTLP: telemetry.OTLPConfig{Endpoint: "http://" + c.addr}, Logs: telemetry.LogsConfig{Exporter: "otlp"}}, nil)
+	tx := ergon.New([]byte("SECRET"), ergon.WithID("tx-1"), ergon.WithSource("test"), ergon.WithTrace(ergon.Trace{Parent: came}))
+	queue := memory.NewQueue(memory.QueueOptions{})
+	queue.Push(tx)
+	p := policy.DefaultConsumer()
+	p.Loop.Streaming = false
+	e, err := engine.New(engine.Config{
+		Task:   engine.Consume[[]byte, ergon.None]("score", silent{}),
+		Source: queue.Source(), Policy: p, Tracer: tel.Tracer(), Observe: engine.LogEvents(slog.New(tel.Handler(&lines{}))),
+	})
+	require.NoError(t, err)
+	_, err = e.Run(t.Context())
+	require.NoError(t, err)
+	require.NoError(t, tel.Shutdown(t.Context()))
+	found := 0
+	for _, r := range c.records {
+		if strings.HasPrefix(r.Body.GetStringValue(), "transaction ") {
+			found++
+			require.Equal(t, came[3:35], trace.TraceID(r.TraceId).String())
+		}
+		for _, a := range r.Attributes {
+			require.NotEqual(t, "trace_id", a.Key, "the record has it itself")
+		}
+	}
+	require.Equal(t, 2, found, "started and succeeded")
+}
+
+// silent is a task that does nothing.
+type silent struct{}
+
+func (silent) Process(context.Context, ergon.Transaction[[]byte]) (ergon.None, error) {
+	return ergon.None{}, nil
+}
+
 // Without a tracer the trace is known all the same; there are no spans.
 func TestEngineLinesWithoutATracer(t *testing.T) {
 	for _, line := range engineLines(t, (*telemetry.Tracer)(nil), nil, busy) {

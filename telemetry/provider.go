@@ -228,8 +228,8 @@ func (t *Telemetry) shutdown(ctx context.Context) error {
 		}
 		if p.gate != nil {
 			name = string(p.gate.signal)
-			p.gate.cut()
-			if n := p.gate.pending.Load() + p.gate.lost.Load(); n > 0 {
+			n := p.gate.pending.Load() + p.gate.lost.Load() // before what is cut is told of elsewhere
+			if p.gate.cut(); n > 0 {
 				err = errors.Join(err, fmt.Errorf("%d %s were lost", n, unit[p.gate.signal]))
 			}
 		}

@@ -185,7 +185,7 @@ func (e environment) tls(c OTLPConfig, s signal) (*tls.Config, error) {
 func (e environment) sampler(c TracesConfig) (Sampler, error) {
 	name, from := e.get(envSampler)
 	arg, argFrom := e.get(envSamplerArg)
-	if from == "" && argFrom == "" {
+	if from == "" && (argFrom == "" || c.Sampler == "" && c.Ratio == nil) { // by the specification, an argument alone says nothing
 		s, _ := c.parse() // Validate has said what is wrong with it
 		return s, nil
 	}

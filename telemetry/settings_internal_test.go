@@ -93,6 +93,7 @@ func TestVariablesWin(t *testing.T) {
 	require.Equal(t, []int{10, 2048}, []int{s.spanQueue, s.recordQueue})
 
 	require.Equal(t, Sampler{}, resolve(t, file, map[string]string{"OTEL_TRACES_SAMPLER": "always_off"}).sampler)
+	require.Equal(t, Sampler{parentBased: true, bound: 1 << 63}, resolve(t, Config{}, map[string]string{"OTEL_TRACES_SAMPLER_ARG": "0.5"}).sampler, "it has no sampler to be of")
 	require.Equal(t, Sampler{bound: 1 << 61}, resolve(t, file, map[string]string{"OTEL_TRACES_SAMPLER": "traceidratio"}).sampler, "with the file's ratio")
 }
 
@@ -137,7 +138,9 @@ func TestVariablesThatMakeNoSense(t *testing.T) {
 		"OTEL_RESOURCE_ATTRIBUTES":                                 "a",
 		"OTEL_EXPORTER_OTLP_METRICS_DEFAULT_HISTOGRAM_AGGREGATION": "round",
 	} {
-		_, err := environmentOf(map[string]string{name: value}).resolve(Config{OTLP: OTLPConfig{Endpoint: "https://h"}})
+		_, err := environmentOf(map[string]string{name: value}).resolve(Config{
+			OTLP: OTLPConfig{Endpoint: "https://h"}, Traces: TracesConfig{Sampler: "traceidratio"},
+		})
 		require.ErrorContains(t, err, name)
 		require.NotContains(t, err.Error(), "hunter2")
 	}

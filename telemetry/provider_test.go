@@ -200,7 +200,7 @@ func TestConsole(t *testing.T) {
 // A reader is served whatever the exporter is, with explicit histograms.
 func TestReaders(t *testing.T) {
 	reader := sdkmetric.NewManualReader()
-	tel := start(t, telemetry.Config{Metrics: telemetry.MetricsOptions{Histogram: "exponential"}}, map[string]string{"OTEL_SDK_DISABLED": "true"},
+	tel := start(t, telemetry.Config{Metrics: telemetry.MetricsConfig{Histogram: "exponential"}}, map[string]string{"OTEL_SDK_DISABLED": "true"},
 		func(o *telemetry.Options) { o.Readers = []sdkmetric.Reader{reader} })
 	require.Nil(t, tel.Tracer())
 	h, err := tel.MeterProvider().Meter("m").Int64Histogram("h")
@@ -216,7 +216,7 @@ func TestReaders(t *testing.T) {
 func TestExponentialHistograms(t *testing.T) {
 	c := collect(t)
 	tel := start(t, telemetry.Config{
-		OTLP: telemetry.OTLPConfig{Endpoint: "http://" + c.addr}, Metrics: telemetry.MetricsOptions{Histogram: "exponential"},
+		OTLP: telemetry.OTLPConfig{Endpoint: "http://" + c.addr}, Metrics: telemetry.MetricsConfig{Histogram: "exponential"},
 	}, nil)
 	h, err := tel.MeterProvider().Meter("m").Int64Histogram("h", metric.WithUnit("s"))
 	require.NoError(t, err)

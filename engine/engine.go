@@ -166,6 +166,12 @@ func New(c Config) (*Engine, error) {
 	return e, nil
 }
 
+// Name is the task's.
+func (e *Engine) Name() string { return e.task.name }
+
+// Generation is that of the policy in force: ergon.Execution.Generation.
+func (e *Engine) Generation() int { return generation }
+
 // own returns the configuration with a policy that is the engine's own, in the
 // consumer's form: one loop runs both kinds of task.
 func (c Config) own() (Config, error) {

@@ -111,6 +111,7 @@ func (f *flight) ended(how ending, delay time.Duration, err error) {
 			Place: f.here(), Task: e.task.name, Transaction: f.raw, Attempt: f.n,
 			MaxAttempts: e.phases[f.step].MaxAttempts(), Err: err, Delay: delay,
 		})
+		f.delayed(delay)
 		f.settle(ergon.Settlement{
 			Kind: ergon.Retry, After: delay, NextAttempt: f.n + 1, FirstSeen: f.info.FirstSeen,
 			Err: f.fail(f.step.phase(), f.n, err),

@@ -17,6 +17,9 @@ import (
 // not return, and only a new process gets rid of it.
 var ErrStuck = errors.New("too many tasks ignore their cancelled context")
 
+// errIgnored is an attempt that ignored its cancelled context for too long.
+var errIgnored = errors.New("stuck")
+
 // errStranded tells a worker that its flight was given up while its code ran.
 var errStranded = errors.New("stranded")
 
@@ -119,7 +122,7 @@ func (f *flight) checkStuck(now time.Time) {
 	}
 	// Final: a retry would run beside the code that does not return.
 	err := &ergon.Error{Category: ergon.CategoryTimeout, Err: resilience.Final(
-		fmt.Errorf("stuck: attempt %d of %s ignored its cancelled context for %v", f.n, f.step.phase(), after))}
+		fmt.Errorf("%w: attempt %d of %s ignored its cancelled context for %v", errIgnored, f.n, f.step.phase(), after))}
 	f.returned = now
 	e.attemptEnded(f, 0, err)
 	f.attemptDone(err)

@@ -3,6 +3,8 @@ package engine
 import (
 	"slices"
 	"sync"
+
+	"github.com/ergon-framework/ergon"
 )
 
 // Trail remembers what became of the latest transactions that did not simply do well:
@@ -17,10 +19,12 @@ type Trail struct {
 }
 
 // NewTrail returns a trail of at most so many deliveries; below 1 counts as 1. Each
-// keeps its transaction, with the payload, and its attempts.
+// keeps its transaction without the payload, and its attempts.
 func NewTrail(most int) *Trail { return &Trail{most: max(most, 1)} }
 
 func (t *Trail) add(r TraceRecord) {
+	// A thousand payloads may be a gigabyte, and nobody asks a trail for them.
+	r.Transaction = ergon.With[[]byte, []byte](r.Transaction, nil)
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if len(t.ring) < t.most {

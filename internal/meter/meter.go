@@ -150,19 +150,25 @@ func (h *Histogram) Count() (n int64) {
 // Quantile is the duration that a share q (0 to 1) of the recorded ones does not
 // exceed, right to a twentieth; 0 when nothing was recorded.
 func (s *Snapshot) Quantile(q float64) time.Duration {
-	total := s.Zero
-	for _, n := range s.Fine {
+	return time.Duration(Quantile(q, s.Zero, s.Fine[:]) * float64(time.Second))
+}
+
+// Quantile is Snapshot.Quantile, in seconds, of the fine buckets wherever they are
+// by now: summed over several histograms, for one.
+func Quantile(q float64, zero uint64, fine []uint64) float64 {
+	total := zero
+	for _, n := range fine {
 		total += n
 	}
 	if total == 0 {
 		return 0
 	}
-	rank := int64(max(uint64(q*float64(total)+0.5), 1)) - int64(s.Zero)
+	rank := int64(max(uint64(q*float64(total)+0.5), 1)) - int64(zero)
 	if rank <= 0 {
-		return time.Duration(Floor * float64(time.Second))
+		return Floor
 	}
 	last := 0
-	for i, n := range s.Fine {
+	for i, n := range fine {
 		if n > 0 {
 			last = i
 		}
@@ -170,8 +176,7 @@ func (s *Snapshot) Quantile(q float64) time.Duration {
 			break
 		}
 	}
-	// The bucket's geometric middle.
-	return time.Duration(lower(last) * math.Exp2(0.5/perPower) * float64(time.Second))
+	return lower(last) * math.Exp2(0.5/perPower) // the bucket's geometric middle
 }
 
 // Quantile is Snapshot().Quantile(q).

@@ -18,7 +18,8 @@ const (
 const (
 	// Embedded, as the URL of the bus, asks for a server inside the process.
 	Embedded = "embedded"
-	// ListenOff, as the address of an embedded server, opens no port.
+	// ListenOff, as the address of an embedded server or of the admin server, opens no
+	// port.
 	ListenOff = "off"
 )
 
@@ -37,6 +38,8 @@ type Config struct {
 	DeadLetters DeadLetters `yaml:"dead_letters"`
 	// Where what is to be tried again much later waits.
 	Parking Parking `yaml:"parking"`
+	// The admin server: health, status and decision trails over HTTP.
+	Admin Admin `yaml:"admin"`
 	// Tasks by name. Default none.
 	Tasks map[string]Task `yaml:"tasks"`
 }
@@ -147,6 +150,7 @@ func Default() Config {
 		Bus:         Bus{Config: bus.Config{URL: Embedded}, Listen: DefaultListen},
 		DeadLetters: DeadLetters{Stream: bus.DefaultDeadStream, Subject: bus.DefaultDeadPrefix},
 		Parking:     Parking{Stream: bus.DefaultParkedStream, Subject: bus.DefaultParkedPrefix},
+		Admin:       Admin{Trail: DefaultTrail},
 	}
 }
 

@@ -100,6 +100,7 @@ streams:
     allow_atomic: true
 dead_letters: { stream: DEAD, subject: dead, storage: memory, max_age: 1h, max_bytes: 5, replicas: 1 }
 parking: { stream: LATER, subject: later, storage: memory, replicas: 3 }
+admin: { listen: "0.0.0.0:9401", token: t, pprof: true, allow_insecure: true, trail: 7 }
 tasks:
   t:
     source:
@@ -134,6 +135,7 @@ tasks:
 		}},
 		DeadLetters: config.DeadLetters{Stream: "DEAD", Subject: "dead", Storage: "memory", MaxAge: policy.Duration(time.Hour), MaxBytes: 5, Replicas: 1},
 		Parking:     config.Parking{Stream: "LATER", Subject: "later", Storage: "memory", Replicas: 3},
+		Admin:       config.Admin{Listen: "0.0.0.0:9401", Token: "t", Pprof: true, AllowInsecure: true, Trail: 7},
 		Tasks: map[string]config.Task{"t": {
 			Source: config.Source{JetStream: &config.JetStreamSource{Consumer: bus.Consumer{
 				Stream: "S", Durable: "d", Subjects: []string{"s.a", "s.b.*"}, Description: "x",

@@ -14,6 +14,7 @@ func TestMarshal(t *testing.T) {
 	c := parse(t, `
 app: retail
 bus: { url: "nats://u:hunter2@h", connect_timeout: 90 }
+admin: { listen: ":9400", token: hunter2 }
 streams: { S: { subjects: [s.>], max_age: 24h, description: "costs $${X}" } }
 tasks: { t: { source: { jetstream: { stream: S, ack_wait: 10s } }, consumer: { fetch: { extra: { a: "$${X}", b: [1, "$${Y}", ~] } } } } }
 `)
@@ -40,6 +41,10 @@ dead_letters:
 parking:
   stream: ERGON_PARKED
   subject: ergon.parked
+admin:
+  listen: :9400
+  token: xxxxx
+  trail: 1024
 tasks:
   t:
     source:
@@ -52,7 +57,7 @@ tasks:
 `)
 	again := parse(t, string(document))
 	want := *c
-	want.Bus = want.Bus.Redacted()
+	want.Bus, want.Admin = want.Bus.Redacted(), want.Admin.Redacted()
 	require.Equal(t, &want, again)
 	require.Equal(t, map[string]any{"a": "${X}", "b": []any{1.0, "${Y}", nil}}, again.Tasks["t"].Consumer.Fetch.Extra)
 
@@ -69,8 +74,9 @@ func checkRoundTrip(t *testing.T, c *config.Config) {
 	again, err := config.Parse("again", document, none)
 	require.NoError(t, err, "%s", document)
 	want := *c
-	want.Bus = want.Bus.Redacted()
+	want.Bus, want.Admin = want.Bus.Redacted(), want.Admin.Redacted()
 	require.Equal(t, want.Bus, again.Bus, "%s", document)
+	require.Equal(t, want.Admin, again.Admin, "%s", document)
 	require.Equal(t, want.Topology(), again.Topology())
 	require.Equal(t, want.DeadLetterStreams(), again.DeadLetterStreams())
 	require.Equal(t, want.TaskNames(), again.TaskNames())

@@ -58,7 +58,7 @@ func TestVariableFaults(t *testing.T) {
 		"app: ${A B}":            {"1:6: app: " + bad},
 		"app: ${A:-${B}}":        {"1:6: app: a variable inside of a variable: the default of ${NAME:-default} is plain text"},
 		"streams: { ${S}: { } }": {`1:12: streams."${S}": a variable stands for a value, and this is a key: write the name out`},
-		"${A}: x":                {`1:1: "${A}": unknown key "${A}", the keys here are app, bus, streams, dead_letters, parking, tasks`},
+		"${A}: x":                {`1:1: "${A}": unknown key "${A}", the keys here are app, bus, streams, dead_letters, parking, admin, tasks`},
 	} {
 		require.Equal(t, want, faults(t, text), "%s", text)
 	}
@@ -74,7 +74,8 @@ func TestOverrides(t *testing.T) {
 	require.Equal(t, []string{
 		"bus.url", "bus.context", "bus.name", "bus.creds", "bus.nkey", "bus.user", "bus.password", "bus.token", "bus.ca", "bus.cert",
 		"bus.key", "bus.tls_first", "bus.domain", "bus.api_prefix", "bus.inbox_prefix", "bus.connect_timeout", "bus.store", "bus.listen",
-	}, paths, "every key of bus")
+		"admin.listen", "admin.token", "admin.pprof", "admin.allow_insecure", "admin.trail",
+	}, paths, "every key of bus and admin")
 	c := parse(t, "bus: { store: a, listen: b }", "ERGON_BUS_STORE=/c", "ERGON_BUS_LISTEN=off")
 	require.Equal(t, "/c", c.Bus.Store)
 	require.Equal(t, "off", c.Bus.Listen)

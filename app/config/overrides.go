@@ -38,6 +38,11 @@ func Overrides() []Override {
 		{Var: "ERGON_BUS_CONNECT_TIMEOUT", Path: "bus.connect_timeout", Doc: "how long to try to reach a server the first time"},
 		{Var: "ERGON_BUS_STORE", Path: "bus.store", Doc: "the directory of an embedded server's streams"},
 		{Var: "ERGON_BUS_LISTEN", Path: "bus.listen", Doc: "the address of an embedded server, host:port, or off"},
+		{Var: "ERGON_ADMIN_LISTEN", Path: "admin.listen", Doc: "the address of the admin server, host:port, or off"},
+		{Var: "ERGON_ADMIN_TOKEN", Path: "admin.token", Doc: "what who asks it has to bring"},
+		{Var: "ERGON_ADMIN_PPROF", Path: "admin.pprof", Doc: "true to serve profiles of the process"},
+		{Var: "ERGON_ADMIN_ALLOW_INSECURE", Path: "admin.allow_insecure", Doc: "true to listen beyond loopback without a token"},
+		{Var: "ERGON_ADMIN_TRAIL", Path: "admin.trail", Doc: "how many deliveries are remembered"},
 	}
 }
 

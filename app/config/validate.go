@@ -78,6 +78,7 @@ func (v *validator) local(c *Config) {
 	}
 	v.deadLetters(path{"dead_letters"}, c.DeadLetters, DeadLetters{})
 	v.parking(path{"parking"}, c.Parking)
+	v.admin(path{"admin"}, c.Admin)
 	for _, name := range c.TaskNames() {
 		v.task(path{"tasks", name}, name, c.Tasks[name], c.DeadLetters)
 	}
@@ -103,12 +104,20 @@ func (v *validator) bus(b Bus) {
 			v.busFault(at, err.Error())
 		}
 	}
-	if b.Listen != ListenOff {
-		host, port, err := net.SplitHostPort(b.Listen)
-		if _, bad := strconv.ParseUint(port, 10, 16); err != nil || bad != nil || strings.ContainsAny(host, " /@") {
-			v.fail(at.key("listen"), "%s is not an address: write host:port, or %s for none", quote(b.Listen), ListenOff)
-		}
+	v.listen(at.key("listen"), b.Listen)
+}
+
+// listen checks an address to listen on, and reports whether it is one.
+func (v *validator) listen(p path, listen string) bool {
+	if listen == ListenOff {
+		return false
 	}
+	host, port, err := net.SplitHostPort(listen)
+	if _, bad := strconv.ParseUint(port, 10, 16); err != nil || bad != nil || strings.ContainsAny(host, " /@") {
+		v.fail(p, "%s is not an address: write host:port, or %s for none", quote(listen), ListenOff)
+		return false
+	}
+	return true
 }
 
 // busFault takes the key from the front of a message, where package bus puts it.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/http"
 	"slices"
 	"strings"
 	"sync"
@@ -38,6 +39,8 @@ type Options struct {
 	// Conn is an open bus to use; its owner closes it. Default: one is opened as
 	// Config says, and closed by Stop.
 	Conn *Conn
+	// Metrics answers /metrics of the admin server. Default: there is none.
+	Metrics http.Handler
 }
 
 // ExitCode of a run.
@@ -59,6 +62,7 @@ type Runner struct {
 	closers []func(context.Context) error
 	engines []*engine.Engine
 	lost    []func() error // by engine: what its source lost, see jetstream.Source.Lost
+	observed
 
 	stop    context.CancelFunc // ends fetching
 	wg      sync.WaitGroup
@@ -104,11 +108,15 @@ func (r *Runner) Start(ctx context.Context) (err error) {
 			close(r.done)
 		}
 	}()
+	if err := r.observeRun(running); err != nil {
+		return err
+	}
 	if r.conn = r.opts.Conn; r.conn == nil {
 		if r.conn, err = Open(ctx, r.opts.Config.Bus, r.log); err != nil {
 			return err
 		}
 	}
+	r.bus.Store(r.conn)
 	if err := r.ensure(ctx); err != nil {
 		return err
 	}
@@ -123,6 +131,7 @@ func (r *Runner) Start(ctx context.Context) (err error) {
 		}
 		r.engines = append(r.engines, e)
 	}
+	r.startedAll()
 	for i, e := range r.engines {
 		r.wg.Go(func() { r.run(running, r.tasks[i], e, r.lost[i]) })
 	}
@@ -221,7 +230,7 @@ func (r *Runner) close(ctx context.Context) error {
 		errs = append(errs, r.conn.Close(ctx))
 	}
 	r.ballast.Release()
-	return errors.Join(errs...)
+	return errors.Join(append(errs, r.closeAdmin(ctx))...)
 }
 
 // Reports are what the tasks did, by name; of those that have ended.
@@ -275,6 +284,7 @@ func (r *Runner) engine(ctx context.Context, t bound) (*engine.Engine, error) {
 	e, err := engine.New(engine.Config{
 		Task: t.task, Source: source, Sinks: sinks, Policy: t.policy, Producer: t.prod,
 		App: r.opts.Config.App, Connector: "jetstream", Observe: observers(engine.LogEvents(r.log), r.opts.Observe), Routine: r.routine(),
+		Trail: r.trail,
 	})
 	if err != nil {
 		return nil, errors.Join(err, source.Close(ctx))

@@ -163,7 +163,7 @@ func (c *command) root() *cobra.Command {
 	})
 	root.CompletionOptions.HiddenDefaultCmd = true
 	root.SuggestionsMinimumDistance = 2
-	root.AddCommand(c.demoCommand(), c.runCommand(), c.publishCommand(), c.tasksCommand(), c.dlqCommand(), c.busCommand(), c.versionCommand())
+	root.AddCommand(c.demoCommand(), c.runCommand(), c.publishCommand(), c.tasksCommand(), c.dlqCommand(), c.whyCommand(), c.healthCommand(), c.busCommand(), c.versionCommand())
 	for _, sub := range root.Commands() {
 		args := sub.Args
 		sub.Args = func(cmd *cobra.Command, a []string) error {

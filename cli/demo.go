@@ -78,6 +78,7 @@ func (c *command) demo(d *demo) (err error) {
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(store)) }()
 	cfg.Bus = config.Bus{Config: bus.Config{URL: config.Embedded}, Store: store, Listen: d.listen}
+	cfg.Admin.Listen = config.ListenOff // a run that is looked at may have its default address
 	if err := cfg.Validate(); err != nil {
 		return err
 	}

@@ -20,26 +20,31 @@ import (
 
 func (c *command) runCommand() *cobra.Command {
 	var opts app.Options
+	var admin string
+	var pprof bool
 	cmd := &cobra.Command{
 		Use:   "run [TASK…]",
 		Short: "Run the configured tasks",
 		Long: "Run the tasks of ergon.yaml, or those named, until a signal. The first SIGINT or\n" +
-			"SIGTERM drains: what runs is finished, the rest is given back. A second one forces the end.",
+			"SIGTERM drains: what runs is finished, the rest is given back. A second one forces the end.\n\n" +
+			"How it is can be asked over HTTP meanwhile: see ergon health and ergon why.",
 		Example: "  ergon run\n" +
 			"  ergon run -f examples/02-retail/ergon.yaml score\n" +
 			"  ergon run --until-empty --json",
 		Args: cobra.ArbitraryArgs,
 		RunE: func(_ *cobra.Command, args []string) error {
 			opts.Only = args
-			return c.run(opts)
+			return c.run(opts, admin, pprof)
 		},
 	}
 	cmd.Flags().BoolVar(&opts.UntilEmpty, "until-empty", false, "end when nothing is pending, and nothing in flight anywhere")
 	cmd.Flags().Int64Var(&opts.Limit, "limit", 0, "end after `N` transactions per task")
+	cmd.Flags().StringVar(&admin, "admin", "", "`HOST:PORT` to be asked at, or off; port 0 takes a free one (default: admin.listen, "+config.DefaultAdminListen+")")
+	cmd.Flags().BoolVar(&pprof, "pprof", false, "serve profiles of the process there, at /debug/pprof/")
 	return cmd
 }
 
-func (c *command) run(opts app.Options) error {
+func (c *command) run(opts app.Options, admin string, pprof bool) error {
 	if opts.Limit < 0 {
 		return usage("--limit %d: it is 0 (no limit) or more", opts.Limit)
 	}
@@ -49,6 +54,14 @@ func (c *command) run(opts app.Options) error {
 	}
 	cfg, _, err := c.load(true)
 	if err != nil {
+		return err
+	}
+	cfg.Admin.Listen = orNone(admin, cfg.Admin.Listen)
+	cfg.Admin.Pprof = cfg.Admin.Pprof || pprof
+	if pprof && cfg.Admin.IsOff() {
+		return usage("--pprof: the admin server, which serves profiles, is off: give it an address with --admin")
+	}
+	if err := cfg.Validate(); err != nil {
 		return err
 	}
 	for _, w := range cfg.Warnings() {

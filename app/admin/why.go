@@ -76,16 +76,18 @@ type WhyError struct {
 
 // WhyLetter is a dead letter.
 type WhyLetter struct {
-	Stream     string    `json:"stream"`
-	Seq        uint64    `json:"seq"`
-	Task       string    `json:"task,omitempty"`
-	Error      WhyError  `json:"error"`
-	Handler    string    `json:"handler_error,omitempty"`
-	Attempts   int       `json:"attempts,omitempty"` // of the phase
-	Deliveries int       `json:"deliveries,omitempty"`
-	Outputs    string    `json:"outputs,omitempty"`
-	FirstSeen  time.Time `json:"first_seen,omitzero"`
-	FailedAt   time.Time `json:"failed_at,omitzero"`
+	Stream     string   `json:"stream"`
+	Seq        uint64   `json:"seq"`
+	Task       string   `json:"task,omitempty"`
+	Error      WhyError `json:"error"`
+	Handler    string   `json:"handler_error,omitempty"`
+	Attempts   int      `json:"attempts,omitempty"` // of the phase
+	Deliveries int      `json:"deliveries,omitempty"`
+	Outputs    string   `json:"outputs,omitempty"`
+	// Times as RFC 3339 has them: a letter may claim years that time.Time's own JSON
+	// refuses.
+	FirstSeen string `json:"first_seen,omitempty"`
+	FailedAt  string `json:"failed_at,omitempty"`
 }
 
 // NewWhy tells of the records of one transaction. source, if it is not empty, leaves

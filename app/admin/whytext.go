@@ -85,8 +85,8 @@ func (w *Why) Text() string {
 		if l.Attempts > 0 {
 			fmt.Fprintf(&b, "  after %d attempts, in delivery %d\n", l.Attempts, l.Deliveries)
 		}
-		if !l.FailedAt.IsZero() {
-			fmt.Fprintf(&b, "  failed at %s\n", stamp(l.FailedAt))
+		if l.FailedAt != "" {
+			fmt.Fprintf(&b, "  failed at %s\n", l.FailedAt)
 		}
 		if l.Handler != "" {
 			fmt.Fprintf(&b, "  its exception handler failed: %s\n", l.Handler)

@@ -66,15 +66,26 @@ func (r *TraceRecord) Final() Rule {
 	if r.Began.IsZero() && r.Info.Crashes > 0 {
 		return RuleCrashes
 	}
+	if r.Err == nil {
+		return RuleNone
+	}
+	phase := r.Err.Phase
+	if phase == ergon.PhaseDecode {
+		phase = ergon.PhaseProcess // whose attempt decodes
+	}
 	for i := len(r.Attempts) - 1; i >= 0; i-- {
-		if a := &r.Attempts[i]; a.Err != nil && a.Phase != ergon.PhaseException {
+		if a := &r.Attempts[i]; a.Err != nil && a.Phase == phase {
 			return r.Rule(i)
 		}
 	}
-	if r.Err != nil && errors.Is(r.Err, errTransactionTimeout) {
-		return RuleTransactionTimeout // it passed while it waited for a slot
+	// No attempt of that phase was made.
+	switch {
+	case errors.Is(r.Err, errTransactionTimeout): // it passed while one waited for a slot
+		return RuleTransactionTimeout
+	case !r.Err.Category.Retryable(): // what the task returned can't be sent
+		return RuleBusiness
 	}
-	return RuleBusiness
+	return RuleNone
 }
 
 // TimedOut reports whether the attempt was cut because its time was over: its own

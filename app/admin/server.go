@@ -118,7 +118,11 @@ func Start(c Config) (*Server, error) {
 	}
 	s.rates.sample(s.since, c.Process.Engines())
 	s.running.Go(func() { s.rates.run(base, c.Process) })
-	s.running.Go(func() { _ = s.http.Serve(ln) }) // it returns because of Close alone: Accept is tried again
+	s.running.Go(func() {
+		if err := s.http.Serve(ln); !errors.Is(err, http.ErrServerClosed) {
+			s.log.Error("the admin server ended, and this process can't be asked any more", "error", err)
+		}
+	})
 	return s, nil
 }
 

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"os"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
@@ -12,6 +14,7 @@ import (
 
 	"github.com/ergon-framework/ergon"
 	"github.com/ergon-framework/ergon/app/admin"
+	"github.com/ergon-framework/ergon/engine"
 	"github.com/ergon-framework/ergon/policy"
 )
 
@@ -138,4 +141,65 @@ could not look into the running process at 127.0.0.1:9400: nobody answers
 looked into here: it does not know it
 looked into there: 1 found
 `, why.Text())
+}
+
+// Where a delivery went is said of each outcome.
+func TestWhyEnds(t *testing.T) {
+	tx := ergon.New[[]byte](nil, ergon.WithID("x"), ergon.WithSource("s"))
+	failed := engine.AttemptRecord{Phase: ergon.PhaseProcess, Attempt: 1, MaxAttempts: 8, Err: errors.New("down"), Delay: time.Second}
+	for _, c := range []struct {
+		record            engine.TraceRecord
+		end, by, decision string
+	}{
+		{engine.TraceRecord{Outcome: engine.Dead, Info: ergon.DeliveryInfo{Crashes: 5}, Err: &ergon.Error{Category: ergon.CategorySystem, Err: errors.New("crashed 5 times")}},
+			"stored as a dead letter, unrun: 5 earlier starts ended with their processes (transaction.max_deliveries)", "transaction.max_deliveries", ""},
+		{engine.TraceRecord{Outcome: engine.Released, Attempts: []engine.AttemptRecord{failed}},
+			"given back, uncounted: another delivery follows", "", "shutdown: the process stopped first"},
+		{engine.TraceRecord{Outcome: engine.Lost, Attempts: []engine.AttemptRecord{failed}},
+			"lost: its lease ran out, and another delivery has it", "", "lease: its lease ran out first"},
+		{engine.TraceRecord{Outcome: engine.Abandoned, Attempts: []engine.AttemptRecord{failed}},
+			"not settled when the engine stopped: it comes back when its lease ends", "", "shutdown: the process stopped first"},
+		{engine.TraceRecord{Outcome: engine.Dead, Began: time.Now(), Err: &ergon.Error{Category: ergon.CategoryBusiness, Phase: ergon.PhaseProduce, Err: errors.New("no such route")}},
+			"stored as a dead letter", "business", ""},
+	} {
+		c.record.Transaction = tx
+		why := admin.NewWhy("x", "s", []engine.TraceRecord{c.record})
+		d := why.Deliveries[0]
+		require.Equal(t, c.end, d.End)
+		require.Equal(t, c.by, d.DecidedBy)
+		if c.decision != "" {
+			require.Equal(t, c.decision, d.Attempts[0].Decision)
+		}
+		require.Equal(t, c.record.Outcome == engine.Dead, why.Final())
+		require.Contains(t, why.Text(), c.end)
+	}
+}
+
+// The page of the reference names every field.
+func TestEveryFieldIsInTheReference(t *testing.T) {
+	page, err := os.ReadFile("../../docs/reference/admin.md")
+	require.NoError(t, err)
+	var check func(reflect.Type)
+	check = func(of reflect.Type) {
+		switch of.Kind() {
+		case reflect.Pointer, reflect.Slice, reflect.Map:
+			check(of.Elem())
+			return
+		case reflect.Struct:
+		default:
+			return
+		}
+		if of == reflect.TypeFor[time.Time]() {
+			return
+		}
+		for i := range of.NumField() {
+			name, _, _ := strings.Cut(of.Field(i).Tag.Get("json"), ",")
+			require.Regexp(t, `^[a-z0-9_]+$`, name, "%s.%s", of.Name(), of.Field(i).Name)
+			require.Regexp(t, "[`\"]"+name+"(\\[\\])?[`\"]", string(page), "%s.%s", of.Name(), of.Field(i).Name)
+			check(of.Field(i).Type)
+		}
+	}
+	check(reflect.TypeFor[admin.Status]())
+	check(reflect.TypeFor[admin.Readiness]())
+	check(reflect.TypeFor[admin.Why]())
 }

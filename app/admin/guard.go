@@ -10,10 +10,10 @@ import (
 	"strings"
 )
 
-// Admissible says whether a server may listen on an address: anywhere with a token, or
+// admissible says whether a server may listen on an address: anywhere with a token, or
 // where that was allowed expressly, and else on loopback alone. The error says what to
 // do.
-func Admissible(listen string, token, allowInsecure bool) error {
+func admissible(listen string, token, allowInsecure bool) error {
 	if token || allowInsecure || isLoopback(listen) {
 		return nil
 	}

@@ -21,7 +21,7 @@ import (
 const longestProfile = 5 * time.Minute
 
 func servePprof(w http.ResponseWriter, r *http.Request) {
-	switch name := strings.TrimPrefix(r.URL.Path, pprofPath); name {
+	switch name := strings.Trim(strings.TrimPrefix(r.URL.Path, strings.TrimSuffix(pprofPath, "/")), "/"); name {
 	case "":
 		pprofIndex(w)
 	case "profile":

@@ -43,7 +43,7 @@ func (s *Server) handler() http.Handler {
 			return
 		}
 		i := slices.IndexFunc(routes, func(to route) bool {
-			return to.path == r.URL.Path || to.path == pprofPath && strings.HasPrefix(r.URL.Path, pprofPath)
+			return to.path == r.URL.Path || to.path == pprofPath && isPprof(r.URL.Path)
 		})
 		if r.ContentLength != 0 { // the server would wait for it after the answer
 			_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(readTime))
@@ -64,8 +64,10 @@ func (s *Server) handler() http.Handler {
 	})
 }
 
+func isPprof(path string) bool { return strings.HasPrefix(path+"/", pprofPath) }
+
 func notFound(path string, routes []route) string {
-	if strings.HasPrefix(path, strings.TrimSuffix(pprofPath, "/")) {
+	if isPprof(path) {
 		return "profiles are not switched on: set admin.pprof, or run with --pprof"
 	}
 	var known []string

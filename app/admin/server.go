@@ -91,7 +91,7 @@ func Start(c Config) (*Server, error) {
 	if c.Process == nil {
 		return nil, errors.New("admin: there is no process to ask")
 	}
-	if err := Admissible(c.Listen, c.Token != "", c.AllowInsecure); err != nil {
+	if err := admissible(c.Listen, c.Token != "", c.AllowInsecure); err != nil {
 		return nil, fmt.Errorf("admin: listen on %q: %w", c.Listen, err)
 	}
 	base, cut := context.WithCancel(context.Background()) // ended by Close

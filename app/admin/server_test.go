@@ -2,6 +2,7 @@ package admin_test
 
 import (
 	"context"
+	"io"
 	"net/http"
 	"strings"
 	"sync"
@@ -102,8 +103,12 @@ func TestWrongQuestions(t *testing.T) {
 		require.Equal(t, get.Header.Get("Content-Type"), head.Header.Get("Content-Type"))
 		require.Equal(t, "no-store", head.Header.Get("Cache-Control"))
 	}
+	// A body is not waited for, and ends the connection.
+	resp, _ := s.ask(http.MethodPost, "/livez", func(r *http.Request) { r.Body, r.ContentLength = io.NopCloser(strings.NewReader("x")), 1 })
+	require.Equal(t, http.StatusMethodNotAllowed, resp.StatusCode)
+	require.True(t, resp.Close)
 	// Headers without end are not read.
-	resp, _ := s.ask(http.MethodGet, "/livez", func(r *http.Request) { r.Header.Set("X", strings.Repeat("x", 64<<10)) })
+	resp, _ = s.ask(http.MethodGet, "/livez", func(r *http.Request) { r.Header.Set("X", strings.Repeat("x", 64<<10)) })
 	require.Equal(t, http.StatusRequestHeaderFieldsTooLarge, resp.StatusCode)
 }
 
@@ -136,6 +141,12 @@ func TestMetricsAndProfiles(t *testing.T) {
 	require.Equal(t, http.StatusOK, resp.StatusCode)
 	require.Equal(t, "application/octet-stream", resp.Header.Get("Content-Type"))
 	require.True(t, strings.HasPrefix(body, "\x1f\x8b"), "a compressed profile")
+	code, body = s.get("/debug/pprof")
+	require.Equal(t, http.StatusOK, code)
+	require.Contains(t, body, "\ngoroutine\n")
+	code, body = s.get("/debug/pprofx")
+	require.Equal(t, http.StatusNotFound, code)
+	require.Contains(t, body, "there is nothing here")
 	_, body = s.get("/debug/pprof/goroutine?debug=2")
 	require.Contains(t, body, "goroutine ")
 	for path, want := range map[string]int{

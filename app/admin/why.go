@@ -157,10 +157,10 @@ func whyError(err error) *WhyError {
 }
 
 func timeOrNil(t time.Time) *time.Time {
-	if t.IsZero() {
+	t = t.UTC()
+	if year := t.Year(); t.IsZero() || year < 0 || year > 9999 { // JSON has no others, and headers may claim them
 		return nil
 	}
-	t = t.UTC()
 	return &t
 }
 

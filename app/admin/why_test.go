@@ -162,9 +162,10 @@ func TestWhyEnds(t *testing.T) {
 		{engine.TraceRecord{Outcome: engine.Dead, Began: time.Now(), Err: &ergon.Error{Category: ergon.CategoryBusiness, Phase: ergon.PhaseProduce, Err: errors.New("no such route")}},
 			"stored as a dead letter", "business", ""},
 	} {
-		c.record.Transaction = tx
+		c.record.Transaction, c.record.Info.FirstSeen = tx, time.Date(99999, 1, 1, 0, 0, 0, 0, time.UTC)
 		why := admin.NewWhy("x", "s", []engine.TraceRecord{c.record})
 		d := why.Deliveries[0]
+		require.Nil(t, d.FirstSeen, "JSON has no such year")
 		require.Equal(t, c.end, d.End)
 		require.Equal(t, c.by, d.DecidedBy)
 		if c.decision != "" {

@@ -6,6 +6,7 @@ import (
 
 	"github.com/ergon-framework/ergon/bus"
 	"github.com/ergon-framework/ergon/policy"
+	"github.com/ergon-framework/ergon/telemetry"
 )
 
 // What a Config says where the file says nothing.
@@ -40,6 +41,9 @@ type Config struct {
 	Parking Parking `yaml:"parking"`
 	// The admin server: health, status and decision trails over HTTP.
 	Admin Admin `yaml:"admin"`
+	// To whom traces, metrics and log lines are sent. OpenTelemetry's variables, OTEL_*,
+	// win over what stands here. Default: to nobody.
+	Telemetry telemetry.Config `yaml:"telemetry"`
 	// Tasks by name. Default none.
 	Tasks map[string]Task `yaml:"tasks"`
 }

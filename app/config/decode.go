@@ -88,6 +88,17 @@ func (l *loader) decode(n *node, p path, into reflect.Value) {
 			return
 		}
 		into.SetBool(strings.EqualFold(n.text, "true"))
+	case reflect.Float64:
+		if n.kind != intKind && n.kind != floatKind {
+			l.wrong(n, p, "a number")
+			return
+		}
+		f, err := strconv.ParseFloat(strings.ReplaceAll(n.text, "_", ""), 64)
+		if err != nil {
+			l.fail(n.at, p, "%s is not a number", quote(n.text))
+			return
+		}
+		into.SetFloat(f)
 	default:
 		l.number(n, p, into)
 	}

@@ -15,7 +15,7 @@ import (
 // MarshalYAML makes a document of the whole configuration, defaults included,
 // secrets hidden. Parse reads it back, but for the secrets.
 func (c Config) MarshalYAML() (any, error) {
-	c.Bus, c.Admin = c.Bus.Redacted(), c.Admin.Redacted()
+	c.Bus, c.Admin, c.Telemetry.OTLP = c.Bus.Redacted(), c.Admin.Redacted(), c.Telemetry.OTLP.Redacted()
 	return c.document(), nil
 }
 

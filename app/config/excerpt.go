@@ -16,7 +16,9 @@ const hidden = "xxxxx"
 var (
 	secretKey = regexp.MustCompile(`(?i)[\w.-]*(?:pass\w*|pwd|secret|token|api[_-]?key)["']?[ \t]*:`)
 	userinfo  = regexp.MustCompile(`://.*@|[^\s"']+@`)
-	otherKey  = regexp.MustCompile(`^[ \t-]*["']?[\w.-]+["']?[ \t]*:(?:[ \t]|$)`)
+	// secretGroup is a key below which each value is one, whatever it is called.
+	secretGroup = regexp.MustCompile(`(?i)\bheaders["']?[ \t]*:`)
+	otherKey    = regexp.MustCompile(`^[ \t-]*["']?[\w.-]+["']?[ \t]*:(?:[ \t]|$)`)
 )
 
 // address is the part of a URL that a message must not quote.
@@ -46,7 +48,7 @@ func newLines(text string) lines {
 	out := strings.Split(text, "\n")
 	var (
 		inside = -1 // the indentation of the line that began a secret
-		empty  bool // nothing of it stood on that line
+		empty  bool // nothing of it stood on that line, and it is no group of secrets
 		quote  byte // that a secret is still in
 	)
 	for i, line := range out {
@@ -64,11 +66,16 @@ func newLines(text string) lines {
 			continue
 		}
 		inside = -1
-		if at := secretKey.FindStringIndex(line); at != nil {
+		group := secretGroup.FindStringIndex(line)
+		at := secretKey.FindStringIndex(line)
+		if at == nil || group != nil && group[0] < at[0] {
+			at = group
+		}
+		if at != nil {
 			inside = indent
 			rest := strings.TrimLeft(line[at[1]:], " \t")
-			empty = rest == ""
-			if !empty && (rest[0] == '"' || rest[0] == '\'') && !closes(rest[1:], rest[0]) {
+			empty = rest == "" && group == nil
+			if rest != "" && (rest[0] == '"' || rest[0] == '\'') && !closes(rest[1:], rest[0]) {
 				quote = rest[0]
 			}
 			line = hide(line, at[1])

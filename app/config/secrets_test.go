@@ -53,6 +53,10 @@ func TestErrorsHideSecrets(t *testing.T) {
 		"tasks: nats://u:hunter2@h\n",
 		"tasks: { t: { source: { jetstream: { stream: S, subjects: [s] } }, consumer: { loop: { limit: nats://u:hunter2@h } } } }\n",
 		"tasks: { t: { source: { jetstream: { stream: S, subjects: [s] } }, consumer: { fetch: { extra: { api_key: hunter2 }, retry: 1 } } } }\n",
+		"telemetry: { otlp: { headers: { authorization: hunter2 }, foo: 1 } }\n",
+		"telemetry:\n  otlp:\n    headers:\n      authorization: hunter2\n      x-key: [hunter2]\n    foo: 1\n",
+		"telemetry:\n  otlp:\n    headers:\n      x: \"hunter2\n        hunter2\"\n      y: [\n",
+		"telemetry: { otlp: { endpoint: \"https://u:hunter2@h\", headers: [hunter2] } }\n",
 	} {
 		_, err := config.Parse("ergon.yaml", []byte(text), environment("URL=http://u:hunter2@h"))
 		require.Error(t, err, text)

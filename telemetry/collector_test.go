@@ -191,8 +191,10 @@ func blackHole(t testing.TB) (addr string, hung *atomic.Int64) {
 	require.NoError(t, err)
 	hung = &atomic.Int64{}
 	var conns sync.WaitGroup
-	t.Cleanup(func() { _ = l.Close(); conns.Wait() })
+	ended := make(chan struct{})
+	t.Cleanup(func() { _ = l.Close(); <-ended; conns.Wait() })
 	go func() {
+		defer close(ended)
 		for {
 			conn, err := l.Accept()
 			if err != nil {

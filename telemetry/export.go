@@ -49,7 +49,10 @@ func (w *oneAtATime) Write(b []byte) (int, error) {
 // behind when it is shut down. Headers go to whom they are meant for, and not where a
 // redirection leads.
 func (r receiver) client() *http.Client {
-	transport := http.DefaultTransport.(*http.Transport).Clone()
+	transport := &http.Transport{Proxy: http.ProxyFromEnvironment}
+	if t, ok := http.DefaultTransport.(*http.Transport); ok { // a program may have put another one there
+		transport = t.Clone()
+	}
 	transport.TLSClientConfig = r.tls
 	return &http.Client{
 		Transport: transport, Timeout: r.timeout,

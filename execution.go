@@ -23,6 +23,9 @@ type Execution struct {
 	Connector     string
 	Generation    int       // of the policy in force
 	Deadline      time.Time // of the attempt, zero for none
+	// TraceParent is the trace context that the transaction came with, as W3C writes
+	// it; empty for none.
+	TraceParent string
 	// At is the transaction's own time: see Now.
 	At time.Time
 

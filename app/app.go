@@ -90,5 +90,9 @@ var Module = fx.Module("ergon",
 )
 
 // stopReserve is what the end of everything but the engines may take: services,
-// the bus, an embedded server.
-const stopReserve = 5 * time.Second
+// the bus, an embedded server. telemetryReserve comes on top, for telling of it: a
+// receiver that does not answer must cost none of the rest its time.
+const (
+	stopReserve      = 5 * time.Second
+	telemetryReserve = 4 * time.Second
+)

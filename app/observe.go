@@ -34,7 +34,7 @@ func (r *Runner) observeRun(running context.Context) error {
 	listen, chosen := c.Address()
 	server, err := admin.Start(admin.Config{
 		Listen: listen, Token: c.Token, AllowInsecure: c.AllowInsecure, Pprof: c.Pprof,
-		Metrics: r.opts.Metrics, Process: process{r}, Trail: r.trail, Logger: r.log,
+		Metrics: r.metricsHandler(), Process: process{r}, Trail: r.trail, Logger: r.log,
 	})
 	switch {
 	case err == nil:
@@ -52,6 +52,7 @@ func (r *Runner) observeRun(running context.Context) error {
 // startedAll says that every engine is made and begins to run.
 func (r *Runner) startedAll() {
 	r.ready.Store(&r.engines)
+	r.telemetry.engines.Store(&r.engines)
 }
 
 // closeAdmin is called last: until then it tells how the stop goes.

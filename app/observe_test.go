@@ -63,13 +63,11 @@ func TestAdminServesARun(t *testing.T) {
 	cfg := parse(t, filepath.Join(t.TempDir(), "store"), holds)
 	cfg.Admin.Listen = "127.0.0.1:0"
 	h := held{make(chan struct{}), make(chan struct{})}
-	r := newRunner(t, app.Options{Config: cfg, Metrics: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-		_, _ = w.Write([]byte("up 1\n"))
-	})}, app.Tasks(func() app.Task { return app.Consume("held", h) }))
+	r := newRunner(t, app.Options{Config: cfg}, app.Tasks(func() app.Task { return app.Consume("held", h) }))
 	require.Empty(t, r.AdminAddr())
 	require.NoError(t, r.Start(t.Context()))
 	base := "http://" + r.AdminAddr()
-	for path, want := range map[string]string{"/startupz": "started\n", "/livez": "ok\n", "/metrics": "up 1\n", "/readyz": `"check":"bus","ok":true`} {
+	for path, want := range map[string]string{"/startupz": "started\n", "/livez": "ok\n", "/metrics": `ergon_ready{ergon_task="held"} 1`, "/readyz": `"check":"bus","ok":true`} {
 		code, body, err := fetch(t, base+path)
 		require.NoError(t, err)
 		require.Equal(t, http.StatusOK, code, body)

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net/http"
 	"slices"
 	"strings"
 	"sync"
@@ -39,8 +38,11 @@ type Options struct {
 	// Conn is an open bus to use; its owner closes it. Default: one is opened as
 	// Config says, and closed by Stop.
 	Conn *Conn
-	// Metrics answers /metrics of the admin server. Default: there is none.
-	Metrics http.Handler
+	// Interrupt, if set, is a context whose end cuts a start short that is under way.
+	Interrupt context.Context
+	// Telemetry is to be told of the run; its owner shuts it down afterwards. Default:
+	// one is made as Config says, and shut down by Stop.
+	Telemetry *Telemetry
 }
 
 // ExitCode of a run.
@@ -63,6 +65,7 @@ type Runner struct {
 	engines []*engine.Engine
 	lost    []func() error // by engine: what its source lost, see jetstream.Source.Lost
 	observed
+	told
 
 	stop    context.CancelFunc // ends fetching
 	wg      sync.WaitGroup
@@ -99,6 +102,12 @@ func NewRunner(in runnerIn) (*Runner, error) {
 // task. ctx bounds the start alone. On error everything that was opened is
 // closed again.
 func (r *Runner) Start(ctx context.Context) (err error) {
+	if by := r.opts.Interrupt; by != nil {
+		interruptible, cancel := context.WithCancelCause(ctx)
+		defer cancel(nil)
+		defer context.AfterFunc(by, func() { cancel(context.Cause(by)) })()
+		ctx = interruptible
+	}
 	running, stop := context.WithCancel(context.WithoutCancel(ctx))
 	r.stop, r.ballast = stop, engine.NewBallast()
 	defer func() {
@@ -108,6 +117,9 @@ func (r *Runner) Start(ctx context.Context) (err error) {
 			close(r.done)
 		}
 	}()
+	if err := r.tellRun(ctx); err != nil {
+		return err
+	}
 	if err := r.observeRun(running); err != nil {
 		return err
 	}
@@ -199,7 +211,7 @@ func (r *Runner) StopTime() time.Duration {
 	for _, t := range r.tasks {
 		longest = max(longest, engine.StopTime(t.policy.Shutdown), engine.StopTime(t.prod.Shutdown))
 	}
-	return longest + stopReserve
+	return longest + stopReserve + telemetryReserve
 }
 
 // Stop drains every task, and closes what Start opened. When ctx ends the drain
@@ -230,7 +242,7 @@ func (r *Runner) close(ctx context.Context) error {
 		errs = append(errs, r.conn.Close(ctx))
 	}
 	r.ballast.Release()
-	return errors.Join(append(errs, r.closeAdmin(ctx))...)
+	return errors.Join(append(errs, r.closeAdmin(ctx), r.closeTelemetry(ctx))...)
 }
 
 // Reports are what the tasks did, by name; of those that have ended.
@@ -283,8 +295,8 @@ func (r *Runner) engine(ctx context.Context, t bound) (*engine.Engine, error) {
 	}
 	e, err := engine.New(engine.Config{
 		Task: t.task, Source: source, Sinks: sinks, Policy: t.policy, Producer: t.prod,
-		App: r.opts.Config.App, Connector: "jetstream", Observe: observers(engine.LogEvents(r.log), r.opts.Observe), Routine: r.routine(),
-		Trail: r.trail,
+		App: r.opts.Config.App, Connector: "jetstream", Observe: observers(r.observe, r.opts.Observe), Routine: r.routine(),
+		Tracer: r.tracer(t), Trail: r.trail,
 	})
 	if err != nil {
 		return nil, errors.Join(err, source.Close(ctx))

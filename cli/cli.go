@@ -23,6 +23,7 @@ import (
 
 	"github.com/ergon-framework/ergon/app"
 	"github.com/ergon-framework/ergon/app/config"
+	"github.com/ergon-framework/ergon/telemetry"
 )
 
 // Exit codes, beside those of app.Runner.
@@ -41,7 +42,7 @@ func Main(modules ...fx.Option) {
 	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
 	p := &Process{
 		Args: os.Args[1:], Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr,
-		Env: os.LookupEnv, Signals: signals, SetDefault: slog.SetDefault,
+		Env: os.LookupEnv, Signals: signals, SetDefault: slog.SetDefault, SetTelemetry: telemetry.SetGlobal,
 	}
 	os.Exit(p.Run(context.Background(), modules...))
 }
@@ -56,6 +57,8 @@ type Process struct {
 	Signals <-chan os.Signal
 	// SetDefault is given the logger, to make it the process's. May be nil.
 	SetDefault func(*slog.Logger)
+	// SetTelemetry is given the telemetry of a run, likewise. May be nil.
+	SetTelemetry func(*telemetry.Telemetry)
 }
 
 // Run runs one command and returns its exit code. ctx ending is as the first

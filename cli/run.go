@@ -89,6 +89,14 @@ func (c *command) run(opts app.Options, admin string, pprof bool) error {
 // end is forced. running is called once it runs, and returns what to call when
 // it has stopped.
 func (c *command) drive(opts app.Options, until context.Context, running func(*app.Runner) func()) (*app.Runner, error) {
+	done, err := c.tell(&opts)
+	if err != nil {
+		return nil, err
+	}
+	defer done()
+	// fx leaves a start alone whose context ends, and does not take back what it started
+	// meanwhile. So a signal reaches the runner and not fx.
+	opts.Interrupt = c.stop.ctx
 	var runner *app.Runner
 	fxApp := fx.New(
 		c.modules, app.Module, fx.Supply(opts), fx.Populate(&runner),
@@ -103,10 +111,13 @@ func (c *command) drive(opts app.Options, until context.Context, running func(*a
 	if err := fxApp.Err(); err != nil {
 		return nil, err
 	}
-	starting, cancel := context.WithTimeout(c.stop.ctx, fx.DefaultTimeout)
-	err := fxApp.Start(starting)
+	starting, cancel := context.WithTimeout(context.WithoutCancel(c.stop.ctx), fx.DefaultTimeout)
+	err = fxApp.Start(starting)
 	cancel()
 	if err != nil { // fx has stopped what it had started
+		if c.stop.ctx.Err() != nil && errors.Is(err, context.Canceled) {
+			return nil, &exitError{exitDone, errors.New("stopped before it had started")}
+		}
 		if c.stop.ctx.Err() == nil && errors.Is(err, context.DeadlineExceeded) {
 			return nil, fmt.Errorf("not started within %s: see whether NATS at %s answers, JetStream above all: %w",
 				fx.DefaultTimeout, opts.Config.Bus.Redacted().URL, err)

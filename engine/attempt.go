@@ -49,7 +49,7 @@ func (f *flight) tell(x *ergon.Execution, step step, n int, deadline time.Time) 
 	x.TransactionID, x.Source, x.Task = f.raw.ID(), f.raw.Source(), e.task.name
 	x.Phase, x.Attempt, x.MaxAttempts = step.phase(), n, e.phases[step].MaxAttempts()
 	x.Delivery, x.Connector, x.Deadline, x.At = f.info.Deliveries, e.connector, deadline, f.info.FirstSeen
-	x.Generation = generation
+	x.Generation, x.TraceParent = generation, f.raw.Trace().Parent
 }
 
 // attempt runs the user code of the flight's step once, under its limits and

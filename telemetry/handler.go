@@ -9,11 +9,12 @@ import (
 	"go.opentelemetry.io/otel/trace"
 
 	"github.com/ergon-framework/ergon"
+	"github.com/ergon-framework/ergon/internal/identity"
 )
 
 // NewHandler returns a handler that adds to each record where it was logged, from the
 // context that it was logged with: in an attempt of a transaction transaction, source,
-// task, phase and attempt, and where there is a span trace_id and span_id. A record
+// task, phase, attempt and trace_id, and where there is a span span_id as well. A record
 // that was logged elsewhere, or without a context, stays as it is.
 //
 // What it adds stands at the top, also of a logger with a group: it belongs to the
@@ -95,12 +96,22 @@ func (h *handler) where(ctx context.Context, attrs []slog.Attr) []slog.Attr {
 			slog.String("transaction", x.TransactionID), slog.String("source", x.Source), slog.String("task", x.Task),
 			slog.String("phase", string(x.Phase)), slog.Int("attempt", x.Attempt))
 	}
-	if h.spans {
-		if s := trace.SpanContextFromContext(ctx); s.IsValid() {
-			attrs = append(attrs, slog.String("trace_id", s.TraceID().String()), slog.String("span_id", s.SpanID().String()))
-		}
+	if !h.spans {
+		return attrs
 	}
-	return attrs
+	if s := trace.SpanContextFromContext(ctx); s.IsValid() {
+		return append(attrs, slog.String("trace_id", s.TraceID().String()), slog.String("span_id", s.SpanID().String()))
+	}
+	if len(attrs) == 0 {
+		return attrs
+	}
+	// Nobody traces it: its trace is the one that it came with, or that its outputs begin.
+	x := ergon.ExecutionOf(ctx)
+	id := identity.TraceID(x.TraceParent)
+	if id == "" {
+		id = identity.TraceID(identity.TraceParent(x.Source, x.TransactionID))
+	}
+	return append(attrs, slog.String("trace_id", id))
 }
 
 // nest puts a record's attributes into the open groups.

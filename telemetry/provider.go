@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net/http"
 	"os"
 	"sync"
 	"time"
@@ -16,6 +17,10 @@ import (
 	sdkmetric "go.opentelemetry.io/otel/sdk/metric"
 	"go.opentelemetry.io/otel/sdk/resource"
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
+	"go.opentelemetry.io/otel/trace"
+	nooptrace "go.opentelemetry.io/otel/trace/noop"
+
+	"github.com/ergon-framework/ergon/engine"
 )
 
 // Options is what New makes a Telemetry of.
@@ -29,6 +34,12 @@ type Options struct {
 	// Logger takes what there is to complain of: at most a line a minute. It should not
 	// be one whose lines are exported. Default slog.Default().
 	Logger *slog.Logger
+	// Engines are asked for what they count whenever metrics are collected; see
+	// MetricsOptions.Source. Default: there are none.
+	Engines func() []engine.Metrics
+	// Prometheus makes MetricsHandler serve all metrics, whatever the exporter is, also
+	// if OTEL_SDK_DISABLED is set.
+	Prometheus bool
 	// Producers make metrics for the exporter besides those of the MeterProvider.
 	Producers []sdkmetric.Producer
 	// Readers read the MeterProvider's metrics besides the exporter, whatever the
@@ -50,7 +61,9 @@ const reserve = 3 * time.Second
 // lost, and counted. With everything off there is no provider and no goroutine.
 type Telemetry struct {
 	tracer *Tracer
+	spans  trace.TracerProvider
 	meters metric.MeterProvider
+	scrape http.Handler           // nil if it is off
 	logs   *sdklog.LoggerProvider // nil if they are off
 
 	tell  *complaints
@@ -82,8 +95,8 @@ func New(ctx context.Context, o Options) (*Telemetry, error) {
 	if err != nil {
 		return nil, err
 	}
-	t := &Telemetry{meters: noop.NewMeterProvider(), tell: &complaints{log: o.Logger}}
-	if s.traces.kind == exporterNone && s.metrics.kind == exporterNone && s.logs.kind == exporterNone && len(o.Readers) == 0 {
+	t := &Telemetry{spans: nooptrace.NewTracerProvider(), meters: noop.NewMeterProvider(), tell: &complaints{log: o.Logger}}
+	if s.traces.kind == exporterNone && s.metrics.kind == exporterNone && s.logs.kind == exporterNone && len(o.Readers) == 0 && !o.Prometheus {
 		return t, nil
 	}
 	b := builder{Telemetry: t, Options: o, settings: s, whose: whose(ctx, o, s.attributes)}
@@ -121,33 +134,7 @@ func (b *builder) traces(ctx context.Context) error {
 	g := b.gate(traces, b.settings.traces, b.spanQueue)
 	p := spanQueue{sdktrace.NewBatchSpanProcessor(spanExporter{made, g}, sdktrace.WithMaxQueueSize(b.spanQueue)), g}
 	b.tracer = NewTracer(TracerConfig{Processor: p, Resource: b.whose, Sampler: b.sampler})
-	b.parts = append(b.parts, part{g, p.Shutdown})
-	return nil
-}
-
-func (b *builder) metrics(ctx context.Context) error {
-	options := []sdkmetric.Option{sdkmetric.WithResource(b.whose)}
-	for _, r := range b.Readers {
-		options = append(options, sdkmetric.WithReader(r))
-	}
-	var g *gate
-	if b.settings.metrics.kind != exporterNone {
-		made, err := b.settings.metrics.metrics(ctx, b.Console, b.exponential)
-		if err != nil {
-			return fmt.Errorf("telemetry.metrics: %w", err)
-		}
-		g = b.gate(metrics, b.settings.metrics, 0)
-		periodic := []sdkmetric.PeriodicReaderOption{sdkmetric.WithInterval(b.interval)}
-		for _, p := range b.Producers {
-			periodic = append(periodic, sdkmetric.WithProducer(producer{p, b.tell}))
-		}
-		options = append(options, sdkmetric.WithReader(sdkmetric.NewPeriodicReader(metricExporter{made, g}, periodic...)))
-	}
-	if len(options) == 1 { // one without readers costs, and noop does not
-		return nil
-	}
-	p := sdkmetric.NewMeterProvider(options...)
-	b.meters = p
+	b.spans = sdktrace.NewTracerProvider(sdktrace.WithSpanProcessor(p), sdktrace.WithResource(b.whose), sdktrace.WithSampler(b.sampler.others()))
 	b.parts = append(b.parts, part{g, p.Shutdown})
 	return nil
 }
@@ -170,6 +157,14 @@ func (b *builder) logs(ctx context.Context) error {
 // Tracer returns the tracer, nil when traces are off. As an engine.Tracer a nil one
 // traces nothing.
 func (t *Telemetry) Tracer() *Tracer { return t.tracer }
+
+// TracerProvider returns the provider for whoever makes spans of their own, never nil.
+// What is begun in a transaction's context stands below the attempt, and is sampled as
+// the transaction is; the rest by the configuration's sampler.
+func (t *Telemetry) TracerProvider() trace.TracerProvider { return t.spans }
+
+// MetricsHandler serves all metrics to Prometheus; nil without Options.Prometheus.
+func (t *Telemetry) MetricsHandler() http.Handler { return t.scrape }
 
 // MeterProvider returns the provider of meters, never nil.
 func (t *Telemetry) MeterProvider() metric.MeterProvider { return t.meters }

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"math"
 	"strconv"
+
+	sdktrace "go.opentelemetry.io/otel/sdk/trace"
 )
 
 // A Sampler decides which transactions are told of though they do well. Those that
@@ -56,3 +58,20 @@ func (s Sampler) sampled(id [16]byte, parent, parentSampled bool) bool {
 	}
 	return binary.BigEndian.Uint64(id[8:])>>1 < s.bound
 }
+
+// others decides on spans that are made elsewhere: below a transaction, as it was
+// decided for that; alone, as s does.
+func (s Sampler) others() sdktrace.Sampler { return sdktrace.ParentBased(alone{s}) }
+
+// alone decides on spans without a parent.
+type alone struct{ by Sampler }
+
+func (a alone) ShouldSample(p sdktrace.SamplingParameters) sdktrace.SamplingResult {
+	decision := sdktrace.Drop
+	if a.by.sampled(p.TraceID, false, false) {
+		decision = sdktrace.RecordAndSample
+	}
+	return sdktrace.SamplingResult{Decision: decision}
+}
+
+func (a alone) Description() string { return "ergon" }

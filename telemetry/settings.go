@@ -16,7 +16,7 @@ type settings struct {
 	traces, metrics, logs exporter
 	sampler               Sampler
 	interval              time.Duration
-	exponential           bool
+	histogram             HistogramKind
 	attributes            map[string]string
 	spanQueue             int
 	recordQueue           int
@@ -71,7 +71,7 @@ func (e environment) resolve(c Config) (settings, error) {
 	note(err)
 	s.interval, err = e.milliseconds(c.Metrics.Interval, defaultInterval, envInterval)
 	note(err)
-	s.exponential, err = e.histogram(c.Metrics.Histogram)
+	s.histogram, err = e.histogram(c.Metrics.Histogram)
 	note(err)
 	s.attributes, err = e.attributes(c)
 	note(err)
@@ -202,17 +202,19 @@ func (e environment) sampler(c TracesConfig) (Sampler, error) {
 	return s, nil
 }
 
-func (e environment) histogram(file string) (exponential bool, err error) {
-	const explicitly, exponentially = "explicit_bucket_histogram", "base2_exponential_bucket_histogram"
+func (e environment) histogram(file string) (HistogramKind, error) {
 	v, name := e.get(envHistogram)
-	if name == "" {
-		return file == histogramExponential, nil
+	switch {
+	case name == "" && file == histogramExponential:
+		return HistogramExponential, nil
+	case name == "":
+		return HistogramExplicit, nil
 	}
-	v = strings.ToLower(v)
-	if err := oneOf(v, explicitly, exponentially); err != nil {
-		return false, fmt.Errorf("%s: %w", name, err)
+	kind, err := ParseHistogramKind(strings.ToLower(v))
+	if err != nil {
+		return 0, fmt.Errorf("%s: %w", name, err)
 	}
-	return v == exponentially, nil
+	return kind, nil
 }
 
 // attributes are the resource's, but for those that are found out.

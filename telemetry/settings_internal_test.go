@@ -67,7 +67,7 @@ func TestVariablesWin(t *testing.T) {
 	}, s.traces.otlp)
 	require.Equal(t, "https://file:1/base/v1/metrics", s.metrics.otlp.url)
 	require.Equal(t, map[string]string{"service.name": "file", "a": "file", "b": "file"}, s.attributes)
-	require.True(t, s.exponential)
+	require.Equal(t, HistogramExponential, s.histogram)
 	require.Equal(t, time.Second, s.interval)
 	require.Equal(t, Sampler{parentBased: true, bound: 1 << 61}, s.sampler)
 
@@ -87,7 +87,7 @@ func TestVariablesWin(t *testing.T) {
 		protocol: "grpc", url: "http://all:2", headers: map[string]string{"k": "e=nv", "l": "m"}, timeout: 7 * time.Millisecond,
 	}, s.metrics.otlp)
 	require.Equal(t, map[string]string{"service.name": "env", "a": "file", "b": "e nv", "c": "env"}, s.attributes)
-	require.False(t, s.exponential)
+	require.Equal(t, HistogramExplicit, s.histogram)
 	require.Equal(t, 1500*time.Millisecond, s.interval)
 	require.Equal(t, Sampler{parentBased: true, bound: 1 << 62}, s.sampler)
 	require.Equal(t, []int{10, 2048}, []int{s.spanQueue, s.recordQueue})

@@ -29,14 +29,14 @@ func (s *Source) watch() {
 	t := time.NewTicker(s.cfg.CheckEvery)
 	defer t.Stop()
 	for {
+		err := s.look()
+		if s.ctx.Err() == nil {
+			s.health.Store(&err)
+		}
 		select {
 		case <-s.ctx.Done():
 			return
 		case <-t.C:
-			err := s.look()
-			if s.ctx.Err() == nil {
-				s.health.Store(&err)
-			}
 		}
 	}
 }

@@ -1,6 +1,6 @@
 # The README's commands by short names; each is one `go` command.
 
-.PHONY: run test check bench bench-compare
+.PHONY: run test check peers bench bench-compare
 
 run: ## the demo, until Ctrl-C
 	go run ./cmd/ergon demo
@@ -15,6 +15,10 @@ check: ## what CI checks
 	go mod tidy -diff
 	go test -race -shuffle=on ./...
 	cd benchmarks && go mod tidy -diff && go vet ./... && go test ./...
+
+peers: ## tests against a real OpenTelemetry Collector and Prometheus, which it installs if it is missing
+	test/peers/install
+	cd test/peers && go test ./...
 
 bench: ## benchmarks of the path's parts, ready for benchstat
 	go test -run '^$$' -bench . -benchmem ./...

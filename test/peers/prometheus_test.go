@@ -1,14 +1,17 @@
 package peers
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"io"
 	"net/http"
 	"net/url"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -102,6 +105,25 @@ func (p *prometheus) becomes(t *testing.T, want float64, promql string) {
 		}
 		return nil
 	})
+}
+
+// lint requires that Prometheus's linter has nothing against the names on a page, but
+// for one that is OpenTelemetry's own: go.goroutine.count.
+func lint(t *testing.T, page []byte) {
+	t.Helper()
+	cmd := exec.CommandContext(t.Context(), installed(t, "promtool"), "check", "metrics")
+	cmd.Stdin = bytes.NewReader(page)
+	out, err := cmd.CombinedOutput()
+	var left []string
+	for line := range strings.Lines(string(out)) {
+		if !strings.HasPrefix(line, "go_goroutine_count ") {
+			left = append(left, line)
+		}
+	}
+	require.Empty(t, left)
+	if len(out) == 0 {
+		require.NoError(t, err)
+	}
 }
 
 // fetch gets a page.

@@ -62,7 +62,7 @@ func TestNamesAreOpenTelemetrys(t *testing.T) {
 	page, status, err := fetch(t, server.URL, nil)
 	require.NoError(t, err)
 	require.Equal(t, http.StatusOK, status)
-	run(t, page, installed(t, "promtool"), "check", "metrics")
+	lint(t, page)
 
 	p := startPrometheus(t, strings.TrimPrefix(server.URL, "http://"))
 	p.becomes(t, 1, `sum(up{job="ergon"})`)

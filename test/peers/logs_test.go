@@ -5,8 +5,6 @@ import (
 
 	"github.com/stretchr/testify/require"
 	"go.opentelemetry.io/collector/pdata/plog"
-
-	"github.com/ergon-framework/ergon/internal/semconv"
 )
 
 // What is logged of a transaction says which one it is of, in which trace, and which
@@ -21,11 +19,11 @@ func TestLogsLeadToTraces(t *testing.T) {
 	}
 	failed := map[string]map[string]int{} // ERROR records by task and transaction
 	for _, r := range c.records(t) {
-		id := r.attr(semconv.AttrTransactionID)
+		id := r.attr("transaction")
 		if id == "" {
 			continue // of the process
 		}
-		task := r.attr(semconv.AttrTask)
+		task := r.attr("task")
 		require.NotEmpty(t, task, r.Body().AsString())
 		s, ok := spans[r.SpanID().String()]
 		require.True(t, ok, "there is no span %s of: %s", r.SpanID(), r.Body().AsString())

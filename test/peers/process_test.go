@@ -101,13 +101,22 @@ func run(t *testing.T, stdin []byte, path string, args ...string) string {
 	return string(out)
 }
 
-// freePort is an address on the loopback that nobody listens on.
+// given are the ports that were given out: the system may name a closed one again.
+var given sync.Map
+
+// freePort is an address on the loopback that nobody listens on, and nobody else is
+// told of.
 func freePort(t *testing.T) string {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	require.NoError(t, err)
-	defer l.Close()
-	return l.Addr().String()
+	for {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		require.NoError(t, err)
+		require.NoError(t, l.Close())
+		address := l.Addr().String()
+		if _, again := given.LoadOrStore(address, true); !again {
+			return address
+		}
+	}
 }
 
 // eventually polls until ok returns nil, and fails with its last error.

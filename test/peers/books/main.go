@@ -5,6 +5,7 @@ package main
 import (
 	"context"
 	"errors"
+	"log/slog"
 
 	"github.com/ergon-framework/ergon"
 	"github.com/ergon-framework/ergon/app"
@@ -35,6 +36,8 @@ func (booker) Process(ctx context.Context, tx ergon.Transaction[line]) (booking,
 	switch {
 	case l.StockCode == "FLAKY" && ergon.ExecutionOf(ctx).Attempt < 3:
 		return booking{}, errors.New("the ledger is busy")
+	case l.StockCode == "FLAKY":
+		slog.InfoContext(ctx, "the ledger answers again", "invoice", l.Invoice)
 	case l.StockCode == "REFUSED":
 		return booking{}, ergon.Business("nothing of %s is booked", l.StockCode)
 	}

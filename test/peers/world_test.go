@@ -69,7 +69,7 @@ func (w *world) books(t *testing.T, env []string, args ...string) *process {
 // env points a process at the server. It has no admin server unless a flag says so, for
 // the default address may be somebody else's.
 func (w *world) env(more []string) []string {
-	return append([]string{"ERGON_BUS_URL=" + w.url, "ERGON_ADMIN_LISTEN=off"}, more...)
+	return append([]string{"ERGON_BUS_URL=" + w.url, "ERGON_ADMIN_LISTEN=off"}, more...) // the last one counts
 }
 
 // sent is one invoice line as any producer would publish it: JSON, an ID and perhaps

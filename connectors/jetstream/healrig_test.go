@@ -171,8 +171,8 @@ func healthy(t *testing.T, s *jetstream.Source) {
 func looked(t *testing.T, s *jetstream.Source, n int) {
 	t.Helper()
 	for range n {
-		at := s.Lag().At
-		eventually(t, func() bool { return s.Lag().At.After(at) })
+		before := s.Looks()
+		eventually(t, func() bool { return s.Looks() > before })
 	}
 }
 

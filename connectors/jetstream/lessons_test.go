@@ -150,6 +150,27 @@ func TestLesson09LagTellsParkedFromPending(t *testing.T) {
 	require.NoError(t, s.Close(t.Context()))
 }
 
+// What a source found out in between two looks is in its lag: there is nothing left.
+func TestLagOfADrainedSource(t *testing.T) {
+	w := newWorld(t)
+	s := w.source(t, time.Minute)
+	eventually(t, func() bool { return s.Looks() == 1 })
+	w.number(t, "a", 1)
+	all, err := s.Fetch(t.Context(), 1)
+	require.NoError(t, err)
+	done := make(chan error, 1)
+	all[0].Settle(ergon.Settlement{Kind: ergon.Ack, Confirm: true}, func(err error) { done <- err })
+	require.NoError(t, <-done)
+	before := time.Now()
+	_, err = s.Fetch(t.Context(), 1)
+	require.ErrorIs(t, err, ergon.ErrDrained)
+	lag := s.Lag()
+	require.EqualValues(t, 1, s.Looks(), "the next look is seconds away")
+	require.False(t, lag.At.Before(before))
+	require.Zero(t, lag.Pending+lag.InFlight+lag.Parked)
+	require.NoError(t, s.Close(t.Context()))
+}
+
 // Somebody holds as much as the consumer allows, and all is still: the source names
 // the cause, is unready, and is well again when that one settles.
 func TestLesson10AStallHasAName(t *testing.T) {

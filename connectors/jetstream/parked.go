@@ -62,7 +62,7 @@ func (s *Source) fetchBoth(ctx context.Context, room int) ([]ergon.Delivery, err
 				return nil, s.fetchError(err)
 			}
 			if empty {
-				return nil, ergon.ErrDrained
+				return nil, s.drained()
 			}
 			s.tellOfParked(ctx)
 			if err := s.eitherReady(ctx); err != nil {

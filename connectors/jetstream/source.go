@@ -71,7 +71,8 @@ type Source struct {
 
 	health atomic.Pointer[error]
 	lag    atomic.Pointer[ergon.Lag]
-	stall  [2]stall // of the watch
+	looks  atomic.Int64 // that found the consumer
+	stall  [2]stall     // of the watch
 
 	ctx    context.Context // of what goes on beside the calls
 	cancel context.CancelFunc
@@ -278,10 +279,16 @@ func (s *Source) fetch(ctx context.Context, max int, other <-chan struct{}) ([]*
 	return msgs, err
 }
 
+// drained notes that nothing is left anywhere: the last look may be older.
+func (s *Source) drained() error {
+	s.lag.Store(&ergon.Lag{At: time.Now()})
+	return ergon.ErrDrained
+}
+
 func (s *Source) fetchError(err error) error {
 	switch {
 	case errors.Is(err, bus.ErrDrained):
-		return ergon.ErrDrained
+		return s.drained()
 	case errors.Is(err, bus.ErrClosed):
 		return fmt.Errorf("consumer %q: %w: %w", s, ergon.ErrClosed, err)
 	}

@@ -63,6 +63,7 @@ func (s *Source) look() error {
 		stalled = errors.Join(stalled, s.stalled(&s.stall[due], p.puller, info))
 	}
 	s.lag.Store(&lag)
+	s.looks.Add(1)
 	return stalled
 }
 

@@ -75,13 +75,14 @@ func (r *Runner) tellRun(ctx context.Context) (err error) {
 // tracer is the task's, nil for none.
 func (r *Runner) tracer(t bound) engine.Tracer {
 	tracer := r.telemetry.Tracer()
-	switch {
-	case tracer == nil:
+	if tracer == nil {
 		return nil
-	case t.config.Source.Trace == config.TraceLink:
-		return tracer.Linked()
 	}
-	return tracer
+	view := telemetry.View{Link: t.config.Source.Trace == config.TraceLink, System: "nats"}
+	if s := t.config.Source.JetStream; s != nil {
+		view.Destination, view.Group = s.Stream, s.Durable
+	}
+	return tracer.With(view)
 }
 
 // metricsHandler answers /metrics, nil for nobody.

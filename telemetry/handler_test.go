@@ -206,7 +206,7 @@ func TestEngineLinesOfALinkedTracer(t *testing.T) {
 	c := collect(t)
 	tel := start(t, telemetry.Config{OTLP: telemetry.OTLPConfig{Endpoint: "http://" + c.addr}}, nil)
 	own := identity.TraceID(identity.TraceParent("test", "tx-1"))
-	for _, line := range engineLines(t, tel.Tracer().Linked(), nil, busy) {
+	for _, line := range engineLines(t, tel.Tracer().With(telemetry.View{Link: true}), nil, busy) {
 		require.Contains(t, line, "trace_id="+own)
 	}
 	require.NoError(t, tel.Shutdown(t.Context()))

@@ -77,7 +77,7 @@ func allSpans(t *testing.T) (all tracetest.SpanStubs) {
 		p.Loop.Streaming = false
 		e, err := engine.New(engine.Config{
 			Task: engine.Consume("score", doomed{}), Source: queue.Source(), Sinks: map[string]ergon.Sink{"out": sink}, Policy: p, Connector: "memory",
-			Tracer: telemetry.NewTracer(telemetry.TracerConfig{Processor: sdktrace.NewSimpleSpanProcessor(exporter), Sampler: sampler}),
+			Tracer: telemetry.NewTracer(telemetry.TracerConfig{Processor: sdktrace.NewSimpleSpanProcessor(exporter), Sampler: sampler, View: telemetry.View{System: "nats", Destination: "S", Group: "score"}}),
 		})
 		require.NoError(t, err)
 		_, err = e.Run(t.Context())

@@ -60,7 +60,7 @@ func TestOffCostsNothing(t *testing.T) {
 	before := runtime.NumGoroutine()
 	tel := start(t, telemetry.Config{}, nil)
 	require.Nil(t, tel.Tracer())
-	require.Nil(t, tel.Tracer().Linked())
+	require.Nil(t, tel.Tracer().With(telemetry.View{Link: true}))
 	require.Nil(t, engine.Tracer(tel.Tracer()).Begin(ergon.Raw{}, ergon.DeliveryInfo{}), "which an engine takes for none")
 	require.Equal(t, noop.NewMeterProvider(), tel.MeterProvider())
 	require.LessOrEqual(t, runtime.NumGoroutine(), before)

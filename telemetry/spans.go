@@ -25,7 +25,7 @@ func (b *tracing) End(r engine.TraceRecord) {
 	if began.IsZero() {
 		began = r.Ended
 	}
-	s := &story{Context: context.Background(), tracer: b.t.otel, policy: b.t.policyAttributes(r), id: b.tx.ID()}
+	s := &story{Context: context.Background(), tracer: b.t.otel, of: b.t, policy: b.t.policyAttributes(r), id: b.tx.ID()}
 	s.next.trace = b.id()
 	var ctx context.Context = s
 	var links []trace.Link
@@ -37,6 +37,7 @@ func (b *tracing) End(r engine.TraceRecord) {
 	}
 	ctx, root := s.begin(ctx, semconv.SpanTransaction, consumer, b.root, began, links...)
 	root.SetAttributes(transactionAttributes(r)...)
+	root.SetAttributes(b.t.where...)
 	s.fetch(ctx, r)
 	for rest := r.Attempts; len(rest) > 0; {
 		n := 1
@@ -93,8 +94,12 @@ func semconvPhase(p ergon.Phase) string {
 func (s *story) phase(ctx context.Context, name string, attempts []engine.AttemptRecord, attrs ...attribute.KeyValue) {
 	last := attempts[len(attempts)-1]
 	var kind trace.SpanStartOption // none is internal
-	if name == semconv.SpanProduce {
+	switch name {
+	case semconv.SpanProduce:
 		kind = producing
+		attrs = append(s.of.system, otelsem.MessagingOperationName("send"), otelsem.MessagingOperationTypeSend)
+	case semconv.SpanFetch:
+		attrs = append(attrs, s.of.where...)
 	}
 	ctx, span := s.begin(ctx, name, kind, engine.SpanID{}, attempts[0].Began)
 	if len(attrs) > 0 {

@@ -17,6 +17,7 @@ import (
 type story struct {
 	context.Context
 	tracer  trace.Tracer
+	of      *Tracer
 	policy  *policyAttributes
 	id      string // the transaction's
 	next    preset

@@ -5,10 +5,13 @@ import (
 	"encoding/binary"
 	"encoding/hex"
 	"math/rand/v2"
+	"slices"
 	"sync"
 
+	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/sdk/resource"
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
+	otelsem "go.opentelemetry.io/otel/semconv/v1.43.0"
 	"go.opentelemetry.io/otel/trace"
 
 	"github.com/ergon-framework/ergon"
@@ -24,9 +27,37 @@ type TracerConfig struct {
 	Resource *resource.Resource
 	// Sampler decides which transactions are told of though they do well.
 	Sampler Sampler
+	// View is of the source, if there is only one; see Tracer.With.
+	View
+}
+
+// View is what the spans of one source's transactions say of it.
+type View struct {
 	// Link makes a transaction begin a trace of its own, with a link to the one that
-	// it came with, instead of continuing that.
+	// it came with, instead of continuing that. It is for sources on which one sender's
+	// trace would grow without end.
 	Link bool
+	// System is what the transport is called (messaging.system), Destination where the
+	// transactions lie there (messaging.destination.name), and Group who shares them
+	// (messaging.consumer.group.name). What is empty is not told.
+	System, Destination, Group string
+}
+
+// attributes of what comes from the source, and of what is sent: it may go elsewhere,
+// but over the same system.
+func (v View) attributes() (where, system []attribute.KeyValue) {
+	if v.System != "" {
+		system = append(system, otelsem.MessagingSystemKey.String(v.System))
+	}
+	system = slices.Clip(system) // others append to it
+	where = append(where, system...)
+	if v.Destination != "" {
+		where = append(where, otelsem.MessagingDestinationName(v.Destination))
+	}
+	if v.Group != "" {
+		where = append(where, otelsem.MessagingConsumerGroupName(v.Group))
+	}
+	return where, system
 }
 
 // Tracer makes spans of transactions. It may be used by many engines at once.
@@ -36,6 +67,8 @@ type Tracer struct {
 	key  any // under which OpenTelemetry keeps the current span in a context
 	// policies are the attributes of those that transactions ran under, each made once.
 	policies *sync.Map
+	// Of spans that receive, and of those that send.
+	where, system []attribute.KeyValue
 }
 
 var _ engine.Tracer = (*Tracer)(nil)
@@ -54,20 +87,20 @@ func NewTracer(cfg TracerConfig) *Tracer {
 	if cfg.Resource != nil {
 		options = append(options, sdktrace.WithResource(cfg.Resource))
 	}
-	return &Tracer{cfg: cfg, otel: sdktrace.NewTracerProvider(options...).Tracer(scope), key: spanKey(), policies: &sync.Map{}}
+	where, system := cfg.attributes()
+	return &Tracer{where: where, system: system, cfg: cfg, otel: sdktrace.NewTracerProvider(options...).Tracer(scope), key: spanKey(), policies: &sync.Map{}}
 }
 
-// Linked returns a tracer of the same spans' receiver and sampler whose transactions
-// begin traces of their own, each with a link to the one that it came with, as
-// TracerConfig.Link has it. It is for sources on which one sender's trace would grow
-// without end. That of nil is nil.
-func (t *Tracer) Linked() *Tracer {
+// With returns a tracer for one source, of the same spans' receiver and sampler.
+func (t *Tracer) With(v View) *Tracer {
 	if t == nil {
 		return nil
 	}
-	linked := *t
-	linked.cfg.Link = true
-	return &linked
+	of := *t
+	of.cfg.View = v
+	of.policies = &sync.Map{}
+	of.where, of.system = v.attributes()
+	return &of
 }
 
 // spanKey finds the key by asking for the span of a context that listens. With it a

@@ -62,7 +62,7 @@ func (s *scene) spans(t *testing.T) map[string]tracetest.SpanStub {
 	sampler, err := telemetry.ParseSampler(s.sampler, "")
 	require.NoError(t, err)
 	exporter := tracetest.NewInMemoryExporter()
-	tracer := telemetry.NewTracer(telemetry.TracerConfig{Processor: sdktrace.NewSimpleSpanProcessor(exporter), Sampler: sampler, Link: s.link})
+	tracer := telemetry.NewTracer(telemetry.TracerConfig{Processor: sdktrace.NewSimpleSpanProcessor(exporter), Sampler: sampler, View: telemetry.View{Link: s.link}})
 	queue, sink := memory.NewQueue(memory.QueueOptions{}), memory.NewSink(memory.SinkOptions{})
 	queue.Push(ergon.New([]byte(`"x"`), ergon.WithID("tx-1"), ergon.WithSource("test"), ergon.WithTrace(ergon.Trace{Parent: s.parent, State: "vendor=1"})))
 	p := policy.DefaultConsumer()

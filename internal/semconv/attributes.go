@@ -25,6 +25,8 @@ const (
 var (
 	onTransaction = []string{SpanTransaction}
 	onAttempts    = []string{SpanAttempts}
+	onReceived    = []string{SpanTransaction, SpanFetch}
+	onMessaging   = []string{SpanTransaction, SpanFetch, SpanProduce}
 	onBoth        = []string{SpanTransaction, SpanAttempts}
 	onFailed      = []string{SpanTransaction, SpanProcess, SpanProduce, SpanSuccess, SpanException, SpanAttempts}
 )
@@ -62,8 +64,8 @@ var (
 		{SpanException, "Likewise."},
 	}
 	signals    = []Value{{"traces", "Spans."}, {"metrics", "Metrics."}, {"logs", "Log lines."}}
-	operations = []Value{{"fetch", "On a fetch."}, {"process", "On a transaction."}}
-	kinds      = []Value{{"receive", "On a fetch."}, {"process", "On a transaction."}}
+	operations = []Value{{"fetch", "On a fetch."}, {"process", "On a transaction."}, {"send", "On what is handed to sinks."}}
+	kinds      = []Value{{"receive", "On a fetch."}, {"process", "On a transaction."}, {"send", "On what is handed to sinks."}}
 )
 
 // Attributes are all of them, in the order of the reference page: ours, and those of
@@ -97,8 +99,11 @@ func Attributes() []Attribute {
 		{"messaging.message.id", "The transaction's ID.", typeString, onTransaction, nil},
 		{"messaging.message.conversation_id", "As `ergon.transaction.correlation_id`.", typeString, onTransaction, nil},
 		{"messaging.message.body.size", "The payload's size in bytes.", typeInt, onTransaction, nil},
-		{"messaging.operation.name", "What is done with the message.", typeString, []string{SpanTransaction, SpanFetch}, operations},
-		{"messaging.operation.type", "The same, as OpenTelemetry classifies it.", typeString, []string{SpanTransaction, SpanFetch}, kinds},
+		{"messaging.system", "The transport: `nats`.", typeString, onMessaging, nil},
+		{"messaging.destination.name", "Where the transaction came from: of NATS, the stream.", typeString, onReceived, nil},
+		{"messaging.consumer.group.name", "Who shares it: of NATS, the durable consumer.", typeString, onReceived, nil},
+		{"messaging.operation.name", "What is done with the message.", typeString, onMessaging, operations},
+		{"messaging.operation.type", "The same, as OpenTelemetry classifies it.", typeString, onMessaging, kinds},
 		{"exception.type", "The error's Go type.", typeString, []string{EventException}, nil},
 		{"exception.message", "What it says.", typeString, []string{EventException}, nil},
 		{"exception.stacktrace", "Where the code panicked, if it did.", typeString, []string{EventException}, nil},

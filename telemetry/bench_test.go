@@ -13,6 +13,7 @@ import (
 
 	"github.com/ergon-framework/ergon"
 	"github.com/ergon-framework/ergon/engine"
+	"github.com/ergon-framework/ergon/policy"
 	"github.com/ergon-framework/ergon/telemetry"
 )
 
@@ -29,8 +30,9 @@ func (*nowhere) ForceFlush(context.Context) error                { return nil }
 func usual() (ergon.Raw, engine.TraceRecord) {
 	tx := ergon.New([]byte(`{"n":1}`), ergon.WithID("tx-1"), ergon.WithSource("nats:ORDERS"), ergon.WithTrace(ergon.Trace{Parent: came}))
 	at := func(ms int) time.Time { return time.UnixMilli(1_700_000_000_000 + int64(ms)) }
+	p := policy.DefaultConsumer()
 	return tx, engine.TraceRecord{
-		Task: "score", Connector: "jetstream", Transaction: tx, Began: at(3), Ended: at(6), Outcome: engine.Succeeded, Outputs: 1,
+		Policy: &p, Task: "score", Connector: "jetstream", Transaction: tx, Began: at(3), Ended: at(6), Outcome: engine.Succeeded, Outputs: 1,
 		Fetch: engine.FetchRecord{Began: at(1), Ended: at(2), Count: 1},
 		Attempts: []engine.AttemptRecord{
 			{Phase: ergon.PhaseProcess, Attempt: 1, MaxAttempts: 8, Began: at(3), Ended: at(4)},
@@ -53,7 +55,7 @@ func BenchmarkTraceSampled(b *testing.B) {
 	sampler, err := telemetry.ParseSampler("always_on", "")
 	require.NoError(b, err)
 	to := &nowhere{}
-	tr := telemetry.NewTracer(telemetry.TracerConfig{Processor: to, Sampler: sampler})
+	tr := telemetry.NewTracer(telemetry.TracerConfig{Processor: to, Sampler: sampler, View: telemetry.View{System: "nats", Destination: "ORDERS", Group: "score"}})
 	tx, r := usual()
 	b.ReportAllocs()
 	for b.Loop() {

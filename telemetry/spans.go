@@ -36,8 +36,7 @@ func (b *tracing) End(r engine.TraceRecord) {
 		ctx = trace.ContextWithRemoteSpanContext(ctx, b.came(b.id()))
 	}
 	ctx, root := s.begin(ctx, semconv.SpanTransaction, consumer, b.root, began, links...)
-	root.SetAttributes(transactionAttributes(r)...)
-	root.SetAttributes(b.t.where...)
+	root.SetAttributes(transactionAttributes(r, b.t.where)...)
 	s.fetch(ctx, r)
 	for rest := r.Attempts; len(rest) > 0; {
 		n := 1
@@ -119,8 +118,8 @@ func (s *story) phase(ctx context.Context, name string, attempts []engine.Attemp
 
 func (s *story) attempt(ctx context.Context, phase string, a *engine.AttemptRecord) {
 	_, span := s.begin(ctx, attemptName(phase, a.Attempt), nil, a.Span, a.Began)
-	span.SetAttributes(s.policy.phases[a.Phase]...)
-	attrs := append(s.attrs[:0], attribute.String(semconv.AttrTransactionID, s.id), attribute.Int(semconv.AttrAttempt, a.Attempt))
+	// In one call: each makes the span's room anew.
+	attrs := append(append(s.attrs[:0], s.policy.phases[a.Phase]...), attribute.String(semconv.AttrTransactionID, s.id), attribute.Int(semconv.AttrAttempt, a.Attempt))
 	if a.MaxAttempts > 0 {
 		attrs = append(attrs, attribute.Int(semconv.AttrMaxAttempts, a.MaxAttempts))
 	}
@@ -155,9 +154,9 @@ func errorOf(r engine.TraceRecord) error {
 	return r.Err
 }
 
-func transactionAttributes(r engine.TraceRecord) []attribute.KeyValue {
+func transactionAttributes(r engine.TraceRecord, where []attribute.KeyValue) []attribute.KeyValue {
 	tx := r.Transaction
-	attrs := []attribute.KeyValue{
+	attrs := append(make([]attribute.KeyValue, 0, 24),
 		attribute.String(semconv.AttrTask, r.Task),
 		attribute.String(semconv.AttrTransactionID, tx.ID()),
 		attribute.String(semconv.AttrSource, tx.Source()),
@@ -167,7 +166,8 @@ func transactionAttributes(r engine.TraceRecord) []attribute.KeyValue {
 		otelsem.MessagingMessageID(tx.ID()),
 		otelsem.MessagingOperationName("process"), otelsem.MessagingOperationTypeProcess,
 		otelsem.MessagingMessageBodySize(len(tx.Payload())),
-	}
+	)
+	attrs = append(attrs, where...)
 	if id := tx.CorrelationID(); id != tx.ID() {
 		attrs = append(attrs, attribute.String(semconv.AttrCorrelationID, id), otelsem.MessagingMessageConversationID(id))
 	}

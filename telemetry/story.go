@@ -23,7 +23,7 @@ type story struct {
 	next    preset
 	options [3]trace.SpanStartOption
 	ends    [1]trace.SpanEndOption
-	attrs   [3]attribute.KeyValue
+	attrs   [12]attribute.KeyValue
 	times   [2]struct {
 		time   time.Time
 		option trace.SpanEventOption

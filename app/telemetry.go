@@ -90,7 +90,7 @@ func (r *Runner) metricsHandler() http.Handler { return r.telemetry.MetricsHandl
 
 // closeTelemetry is called once nothing is told any more.
 func (r *Runner) closeTelemetry(ctx context.Context) error {
-	if r.telemetry == nil {
+	if r.events == nil { // it was never opened
 		return nil
 	}
 	err := r.events.Flush()

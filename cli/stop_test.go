@@ -3,6 +3,7 @@ package cli_test
 import (
 	"bytes"
 	"context"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -110,6 +111,27 @@ func TestSignalDrains(t *testing.T) {
 	require.Contains(t, stdout.String(), `"succeeded":2`)
 	require.Contains(t, stdout.String(), `"abandoned":0`)
 	require.Contains(t, s.run("", "run", "--until-empty"), `"succeeded":4`)
+}
+
+// A signal while the run still starts ends it in order, wherever it is by then:
+// nothing goes on behind it, and nothing is lost.
+func TestSignalWhileStarting(t *testing.T) {
+	for _, at := range []string{"admin server listens", "stream created", "connected to NATS", "consumer"} {
+		s := newShell(t)
+		s.run("1\n2\n3\n", "publish", "slow.in")
+		close(s.slow.finish)
+		signals, there, code, stdout := s.start("", at, "run")
+		<-there
+		signals <- syscall.SIGTERM
+		require.Zero(t, <-code, at)
+		done := 0
+		for n := range 4 {
+			if strings.Contains(stdout.String(), fmt.Sprintf(`"succeeded":%d`, n)) {
+				done = n
+			}
+		}
+		require.Contains(t, s.run("", "run", "--until-empty"), fmt.Sprintf(`"succeeded":%d`, 3-done), at)
+	}
 }
 
 // A second signal forces the end and shows in the exit code; what was cut off

@@ -32,7 +32,6 @@ func TestCountersAreWhatTheStreamsHold(t *testing.T) {
 		{2 * mixedFlaky, "ergon.retries", []string{"ergon.task=book", "ergon.phase=process"}},
 		{2 * mixedFlaky, "ergon.attempts", []string{"ergon.task=book", "ergon.phase=process", "error.type=SYSTEM"}},
 		{mixedScored + 2*mixedFlaky, "ergon.attempts", []string{"ergon.task=book", "ergon.phase=process"}},
-		{0, "ergon.source.pending", nil},
 		{0, "ergon.leases.lost", nil},
 	} {
 		require.InDelta(t, want.n, sum(s, want.name, want.pairs...), 0, "%s %v of %v", want.name, want.pairs, s)

@@ -1,6 +1,6 @@
 # The README's commands by short names; each is one `go` command.
 
-.PHONY: run test check peers bench bench-compare
+.PHONY: run test check peers compose bench bench-compare
 
 run: ## the demo, until Ctrl-C
 	go run ./cmd/ergon demo
@@ -19,6 +19,9 @@ check: ## what CI checks, but for the peers
 peers: ## tests against a real OpenTelemetry Collector and Prometheus, which it installs if it is missing
 	test/peers/install
 	cd test/peers && go test ./...
+
+compose: ## docker-compose.yml from end to end, with images of local binaries; needs a Docker engine
+	test/compose/run
 
 bench: ## benchmarks of the path's parts, ready for benchstat
 	go test -run '^$$' -bench . -benchmem ./...

@@ -66,6 +66,7 @@ var rules = []rule{
 		"an example shows what a user can do: no internals"},
 	{"test/soak", []string{"", "policy", "engine", "bus", "bus/embedded", "connectors/jetstream"}, []string{"github.com/nats-io/nats.go"},
 		"it puts a pipeline together of public parts, and measures them"},
+	{"test/compose/counts", nil, []string{"github.com/nats-io/nats.go"}, "it counts what streams hold, and takes nobody's word for it"},
 	{"test/mutants", nil, []string{"github.com/rogpeppe/go-internal"}, "it knows only files"},
 	{"ergontest/...", []string{"", "policy", "engine", "connectors/memory", "bus", "bus/embedded"}, []string{"github.com/nats-io/nats.go"},
 		"a test kit takes no assertion library into a user's tests"},

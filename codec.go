@@ -36,7 +36,22 @@ func (jsonCodec) Accepts(mediaType string) bool {
 }
 
 func (jsonCodec) Marshal(v any) ([]byte, error)      { return json.Marshal(v) }
-func (jsonCodec) Unmarshal(data []byte, v any) error { return json.Unmarshal(data, v) }
+func (jsonCodec) Unmarshal(data []byte, v any) error { return withoutValue(json.Unmarshal(data, v)) }
+
+// withoutValue takes the number out of an error that it did not fit a field: it is part
+// of the payload, and errors are shown where payloads are not.
+func withoutValue(err error) error {
+	wrong, ok := err.(*json.UnmarshalTypeError)
+	if !ok {
+		return err
+	}
+	what, _, _ := strings.Cut(wrong.Value, " ")
+	where := "the value"
+	if wrong.Field != "" {
+		where = "field " + wrong.Field
+	}
+	return fmt.Errorf("json: %s is a %s that does not fit %s, up to byte %d", where, what, wrong.Type, wrong.Offset)
+}
 
 // Bytes passes bytes through untouched, whatever their content type: a task
 // whose In is []byte, or an output that is one. Decoding copies.

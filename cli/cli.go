@@ -38,6 +38,7 @@ const (
 // configuration; 3 something was not settled; 130 or 143 when a second signal
 // forced the end. It alone sets process-wide defaults.
 func Main(modules ...fx.Option) {
+	telemetry.SilenceSDK()
 	signals := make(chan os.Signal, 2)
 	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
 	p := &Process{

@@ -44,7 +44,7 @@ func (c *command) dlqShowCommand() *cobra.Command {
 			"where it came from, why it failed, its headers as they were, and its payload. What is not\n" +
 			"printable is shown escaped; --payload alone writes bytes as they are.",
 		Example: "  ergon dlq show 17\n" +
-			"  ergon dlq show lines.csv:42 --full\n" +
+			"  ergon dlq show lines.csv-24-f922024156ac0f32 --full\n" +
 			"  ergon dlq show 17 --payload > payload.bin\n" +
 			"  ergon dlq show 17 --json | jq .headers",
 		Args: cobra.ExactArgs(1),

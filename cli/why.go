@@ -37,7 +37,7 @@ func (c *command) whyCommand() *cobra.Command {
 			"running process is asked first (see admin.trail); where it does not know how it ended, the\n" +
 			"dead letters are looked through.\n\n" +
 			"A transaction that did well at once is remembered nowhere.",
-		Example: "  ergon why lines.csv:42\n  ergon why 17 --json | jq .deliveries[].attempts",
+		Example: "  ergon why lines.csv-24-f922024156ac0f32\n  ergon why 17 --json | jq .deliveries[].attempts",
 		Args:    cobra.ExactArgs(1),
 		RunE: func(_ *cobra.Command, args []string) error {
 			w.id = args[0]

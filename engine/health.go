@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"time"
 
 	"github.com/ergon-framework/ergon"
 )
@@ -102,10 +103,17 @@ func (e *Engine) Health() error {
 	return errors.Join(errs...)
 }
 
-// Lag is what the source still has, where it knows (ergon.LagReporter).
+// lagStale is how old a source's lag may be. A source looks every 10 s; what is older
+// is from before its bus went away.
+const lagStale = 35 * time.Second
+
+// Lag is what the source still has, where it knows (ergon.LagReporter), and has known
+// for no longer than 35 s.
 func (e *Engine) Lag() ergon.Lag {
 	if r, ok := e.in.(ergon.LagReporter); ok {
-		return r.Lag()
+		if lag := r.Lag(); time.Since(lag.At) < lagStale {
+			return lag
+		}
 	}
 	return ergon.Lag{}
 }

@@ -19,6 +19,7 @@ import (
 type ailing struct {
 	ergon.Source
 	health atomic.Pointer[string]
+	seen   time.Time // when its lag was
 }
 
 func (a *ailing) Health() error {
@@ -28,7 +29,7 @@ func (a *ailing) Health() error {
 	return nil
 }
 
-func (a *ailing) Lag() ergon.Lag { return ergon.Lag{Pending: 7, InFlight: 2, Parked: 1} }
+func (a *ailing) Lag() ergon.Lag { return ergon.Lag{Pending: 7, InFlight: 2, Parked: 1, At: a.seen} }
 
 func healthEvents(r *rig) (texts []string) {
 	for _, ev := range eventsOf[engine.HealthChanged](r) {
@@ -47,7 +48,7 @@ func TestHealthIsWhatTheSourceReports(t *testing.T) {
 		r := newRig(consume(func(context.Context, ergon.Transaction[string]) (ergon.None, error) { return ergon.None{}, nil }))
 		r.policy.Loop.Streaming = true
 		r.make()
-		source := &ailing{Source: r.queue.Source()}
+		source := &ailing{Source: r.queue.Source(), seen: time.Now()}
 		r.source = source
 		e, wait := r.start(t)
 		time.Sleep(2 * time.Second)
@@ -57,6 +58,8 @@ func TestHealthIsWhatTheSourceReports(t *testing.T) {
 		why := "the consumer is paused"
 		source.health.Store(&why)
 		time.Sleep(2 * time.Second)
+		time.Sleep(time.Minute)
+		require.Zero(t, e.Snapshot().Lag, "nobody knows any more")
 		require.EqualError(t, e.Health(), "the consumer is paused")
 		require.Equal(t, "the consumer is paused", e.Snapshot().Unready)
 		source.health.Store(nil)

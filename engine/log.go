@@ -124,8 +124,8 @@ func (l *eventLog) attributes(ev Event) []slog.Attr {
 	case RetryScheduled:
 		return append(append(of(ev.Task, ev.Transaction, ev.Place), failure(ev.Err)...), slog.String("phase", string(ev.Phase)),
 			slog.Int("attempt", ev.Attempt), slog.Int("max_attempts", ev.MaxAttempts), slog.Duration("delay", ev.Delay))
-	case Deferring:
-		return append(append(of(ev.Task, ev.Transaction, ev.Place), failure(ev.Err)...), slog.Int("attempt", ev.Attempt),
+	case Deferring: // only process is
+		return append(append(of(ev.Task, ev.Transaction, ev.Place), failure(ev.Err)...), slog.String("phase", string(ergon.PhaseProcess)), slog.Int("attempt", ev.Attempt),
 			slog.Int("max_attempts", ev.MaxAttempts), slog.Duration("delay", ev.Delay))
 	case SettleFailed:
 		return append(append(of(ev.Task, ev.Transaction, ev.Place), failure(ev.Err)...), slog.String("settlement", ev.Kind.String()),

@@ -146,6 +146,7 @@ func metricsOf(kind telemetry.HistogramKind, all ...engine.Metrics) *telemetry.M
 	return telemetry.NewMetrics(telemetry.MetricsOptions{
 		Source:    func() []engine.Metrics { return all },
 		Failures:  func() map[string]int64 { return map[string]int64{"traces": 1, "metrics": 0, "logs": 2} },
+		Lost:      func() map[string]int64 { return map[string]int64{"traces": 512, "metrics": 0, "logs": 9} },
 		Histogram: kind,
 	})
 }

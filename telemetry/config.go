@@ -16,7 +16,8 @@ import (
 // exporters off.
 type Config struct {
 	// Service is the name of the service that all telemetry is of (OTEL_SERVICE_NAME).
-	// Default "ergon".
+	// Default: the
+	// application's name.
 	Service string `yaml:"service" json:"service,omitempty"`
 	// Resource are further attributes of whatever is told, by name, as in
 	// "deployment.environment.name: staging" (OTEL_RESOURCE_ATTRIBUTES, which wins
@@ -71,7 +72,7 @@ type OTLPConfig struct {
 
 // TracesConfig says which transactions are traced.
 type TracesConfig struct {
-	// Exporter is otlp, console (standard output, for trying it out) or none
+	// Exporter is otlp, console (standard error, for trying it out) or none
 	// (OTEL_TRACES_EXPORTER). Default: otlp if an endpoint is given, else none.
 	Exporter string `yaml:"exporter" json:"exporter,omitempty"`
 	// Sampler decides which transactions are told of though they do well; those that
@@ -88,7 +89,7 @@ type TracesConfig struct {
 
 // MetricsConfig says to whom metrics are sent.
 type MetricsConfig struct {
-	// Exporter is otlp, console (standard output, for trying it out) or none
+	// Exporter is otlp, console (standard error, for trying it out) or none
 	// (OTEL_METRICS_EXPORTER, where prometheus is as none: whoever serves /metrics goes
 	// on). Default: otlp if an endpoint is given, else none.
 	Exporter string `yaml:"exporter" json:"exporter,omitempty"`

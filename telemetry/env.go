@@ -1,6 +1,7 @@
 package telemetry
 
 import (
+	"errors"
 	"fmt"
 	"net/url"
 	"strconv"
@@ -82,8 +83,38 @@ func (e environment) milliseconds(file, standard time.Duration, names ...string)
 	return time.Duration(n) * time.Millisecond, nil
 }
 
-// number returns a variable that is a size, or its standard. As for the SDK, one that
-// makes no sense is not set.
+// mostQueued bounds what a variable may ask to be kept: more would be taken from the
+// memory at the start.
+const mostQueued = 1_000_000
+
+// sizes are the variables that the SDK reads by itself, for batches. It would take one
+// that makes no sense for its standard, or panic.
+var sizes = []string{
+	"OTEL_BSP_SCHEDULE_DELAY", "OTEL_BSP_EXPORT_TIMEOUT", "OTEL_BSP_MAX_QUEUE_SIZE", "OTEL_BSP_MAX_EXPORT_BATCH_SIZE",
+	"OTEL_BLRP_SCHEDULE_DELAY", "OTEL_BLRP_EXPORT_TIMEOUT", "OTEL_BLRP_MAX_QUEUE_SIZE", "OTEL_BLRP_MAX_EXPORT_BATCH_SIZE",
+	"OTEL_METRIC_EXPORT_TIMEOUT",
+}
+
+// checkSizes names those that make no sense.
+func (e environment) checkSizes() error {
+	var faults []error
+	for _, name := range sizes {
+		v, set := e.get(name)
+		if set == "" {
+			continue
+		}
+		if n, err := strconv.Atoi(v); err != nil || n < 1 || n > mostQueued {
+			what := "milliseconds"
+			if strings.HasSuffix(name, "_SIZE") {
+				what = "a size"
+			}
+			faults = append(faults, fmt.Errorf("%s: it is %s, a whole number from 1 to %d", name, what, mostQueued))
+		}
+	}
+	return errors.Join(faults...)
+}
+
+// number returns a variable that is a size, or its standard.
 func (e environment) number(name string, standard int) int {
 	v, _ := e.get(name)
 	if n, err := strconv.Atoi(v); err == nil && n > 0 {

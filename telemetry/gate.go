@@ -22,6 +22,7 @@ type gate struct {
 	pending  atomic.Int64
 	failures atomic.Int64 // exports
 	lost     atomic.Int64 // since it was last told
+	lostEver atomic.Int64
 	stop     context.Context
 	cut      context.CancelFunc
 	tell     *complaints
@@ -39,8 +40,13 @@ func (g *gate) admit() bool {
 		return true
 	}
 	g.pending.Add(-1)
-	g.lost.Add(1)
+	g.lose(1)
 	return false
+}
+
+func (g *gate) lose(n int) {
+	g.lost.Add(int64(n))
+	g.lostEver.Add(int64(n))
 }
 
 // export sends n of what waits. Its error is told here and nowhere else: the SDK would
@@ -62,7 +68,7 @@ func (g *gate) export(ctx context.Context, n int, send func(context.Context) err
 	}
 	if err != nil {
 		g.failures.Add(1)
-		g.lost.Add(int64(n))
+		g.lose(n)
 	}
 	g.tell.about(g, err)
 	return nil

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"sync"
 	"strings"
 	"testing"
 	"time"
@@ -21,14 +22,38 @@ import (
 )
 
 // text returns a handler without times, and what it wrote.
-func text(level slog.Level) (slog.Handler, *bytes.Buffer) {
-	var out bytes.Buffer
+func text(level slog.Level) (slog.Handler, *output) {
+	var out output
 	return slog.NewTextHandler(&out, &slog.HandlerOptions{Level: level, ReplaceAttr: func(groups []string, a slog.Attr) slog.Attr {
 		if len(groups) == 0 && a.Key == slog.TimeKey {
 			return slog.Attr{}
 		}
 		return a
 	}}), &out
+}
+
+// output is written to and read by many.
+type output struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (o *output) Write(p []byte) (int, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.b.Write(p)
+}
+
+func (o *output) String() string {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.b.String()
+}
+
+func (o *output) Reset() {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.b.Reset()
 }
 
 // attempting is the context of an attempt, with a span.

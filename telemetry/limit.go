@@ -42,8 +42,7 @@ type Limiter struct {
 // of the attempt that it was logged in.
 //
 // The first of the next window says in an attribute how many were suppressed. If none
-// comes, a line is written for them, once any record comes after the window's end, or
-// Flush is called. What is added is added where the logger stands, in its group.
+// comes, a line is written for them when the window has ended, or Flush is called. What is added is added where the logger stands, in its group.
 func Limit(inner slog.Handler, o LimitOptions) *Limiter {
 	if o.Most <= 0 {
 		o.Most = 5
@@ -197,6 +196,7 @@ type limiter struct {
 	next atomic.Int64 // when the first window ends, in Unix nanoseconds; 0 for none
 
 	mu       sync.Mutex
+	timer    *time.Timer // runs while something is suppressed and not told
 	alike    map[failureKey]*failures
 	messages int // of them by their message alone
 }
@@ -221,6 +221,7 @@ func (s *limiter) count(key failureKey, now time.Time, remember func(*failures))
 	}
 	f.suppressed++
 	remember(f)
+	s.wake(f.began.Add(s.Window).Sub(now))
 	return 0, false
 }
 

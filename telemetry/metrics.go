@@ -10,6 +10,7 @@ import (
 	"go.opentelemetry.io/otel/sdk/metric/metricdata"
 
 	"github.com/ergon-framework/ergon/engine"
+	"github.com/ergon-framework/ergon/internal/semconv"
 )
 
 // HistogramKind is which buckets durations are shown in. The zero value is
@@ -48,6 +49,8 @@ type MetricsOptions struct {
 	// Failures returns how many exports failed, by signal (traces, metrics or logs).
 	// nil leaves that metric out.
 	Failures func() map[string]int64
+	// Lost returns how much was not exported, likewise.
+	Lost func() map[string]int64
 	// Histogram is which buckets durations are shown in.
 	Histogram HistogramKind
 }
@@ -87,7 +90,10 @@ func (m *Metrics) Produce(context.Context) ([]metricdata.ScopeMetrics, error) {
 		c.read(r)
 	}
 	if m.cfg.Failures != nil {
-		c.failures(m.cfg.Failures(), m.made)
+		c.bySignal(semconv.MetricExportFailures, m.cfg.Failures(), m.made)
+	}
+	if m.cfg.Lost != nil {
+		c.bySignal(semconv.MetricTelemetryLost, m.cfg.Lost(), m.made)
 	}
 	if len(c.metrics) == 0 {
 		return nil, nil

@@ -128,7 +128,7 @@ func trim(counts []uint64, offset int) (b metricdata.ExponentialBucket, n uint64
 }
 
 // failures adds how many exports failed. They are no engine's.
-func (c *collection) failures(bySignal map[string]int64, since time.Time) {
+func (c *collection) bySignal(metric semconv.Metric, bySignal map[string]int64, since time.Time) {
 	var points []metricdata.DataPoint[int64]
 	for _, signal := range slices.Sorted(maps.Keys(bySignal)) {
 		points = append(points, metricdata.DataPoint[int64]{
@@ -136,5 +136,5 @@ func (c *collection) failures(bySignal map[string]int64, since time.Time) {
 			StartTime:  since, Time: c.now, Value: bySignal[signal],
 		})
 	}
-	c.add(semconv.MetricExportFailures, sumOf(points))
+	c.add(metric, sumOf(points))
 }

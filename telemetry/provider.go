@@ -45,7 +45,7 @@ type Options struct {
 	// Readers read the MeterProvider's metrics besides the exporter, whatever the
 	// exporter is, also if OTEL_SDK_DISABLED is set. They are shut down with it.
 	Readers []sdkmetric.Reader
-	// Console is where exporters write that are called console. Default os.Stdout.
+	// Console is where exporters write that are called console. Default os.Stderr.
 	Console io.Writer
 }
 
@@ -88,7 +88,7 @@ func New(ctx context.Context, o Options) (*Telemetry, error) {
 		o.Logger = slog.Default()
 	}
 	if o.Console == nil {
-		o.Console = os.Stdout
+		o.Console = os.Stderr
 	}
 	o.Console = &oneAtATime{to: o.Console}
 	s, err := environment(o.Env).resolve(o.Config)
@@ -175,6 +175,16 @@ func (t *Telemetry) Failures() map[string]int64 {
 	out := map[string]int64{string(traces): 0, string(metrics): 0, string(logs): 0}
 	for _, g := range t.tell.gates {
 		out[string(g.signal)] += g.failures.Load()
+	}
+	return out
+}
+
+// Lost returns how many spans, collections of metrics and log records were not exported:
+// those of failed exports, and those that found too many waiting.
+func (t *Telemetry) Lost() map[string]int64 {
+	out := map[string]int64{string(traces): 0, string(metrics): 0, string(logs): 0}
+	for _, g := range t.tell.gates {
+		out[string(g.signal)] += g.lostEver.Load()
 	}
 	return out
 }

@@ -75,6 +75,10 @@ func (e environment) resolve(c Config) (settings, error) {
 	note(err)
 	s.attributes, err = e.attributes(c)
 	note(err)
+	note(e.checkSizes())
+	if v, name := e.get(envDisabled); name != "" && !strings.EqualFold(v, "true") && !strings.EqualFold(v, "false") {
+		note(fmt.Errorf("%s: it is true or false", name))
+	}
 	s.spanQueue, s.recordQueue = e.number(envSpanQueue, defaultQueue), e.number(envRecordQueue, defaultQueue)
 	return s, errors.Join(faults...)
 }

@@ -40,7 +40,7 @@ func TestExportersByDefault(t *testing.T) {
 		{"empty variable", Config{}, map[string]string{"OTEL_EXPORTER_OTLP_ENDPOINT": " "}, "none", "none", "none"},
 		{"variable of one", Config{}, map[string]string{"OTEL_EXPORTER_OTLP_METRICS_ENDPOINT": "http://h"}, "none", "otlp", "none"},
 		{"disabled", file, map[string]string{"OTEL_SDK_DISABLED": "True", "OTEL_LOGS_EXPORTER": "otlp"}, "none", "none", "none"},
-		{"not disabled", file, map[string]string{"OTEL_SDK_DISABLED": "1"}, "otlp", "otlp", "none"},
+		{"not disabled", file, map[string]string{"OTEL_SDK_DISABLED": "False"}, "otlp", "otlp", "none"},
 		{"chosen", file, map[string]string{"OTEL_TRACES_EXPORTER": "console", "OTEL_METRICS_EXPORTER": "prometheus", "OTEL_LOGS_EXPORTER": "otlp"}, "console", "none", "otlp"},
 	} {
 		s := resolve(t, c.file, c.vars)
@@ -78,7 +78,7 @@ func TestVariablesWin(t *testing.T) {
 		"OTEL_EXPORTER_OTLP_TRACES_HEADERS": "only=traces", "OTEL_EXPORTER_OTLP_TIMEOUT": "5", "OTEL_EXPORTER_OTLP_METRICS_TIMEOUT": "7",
 		"OTEL_EXPORTER_OTLP_COMPRESSION": "none", "OTEL_TRACES_SAMPLER_ARG": "0.5", "OTEL_METRIC_EXPORT_INTERVAL": "1500",
 		"OTEL_EXPORTER_OTLP_METRICS_DEFAULT_HISTOGRAM_AGGREGATION": "explicit_bucket_histogram",
-		"OTEL_BSP_MAX_QUEUE_SIZE":                                  "10", "OTEL_BLRP_MAX_QUEUE_SIZE": "-3",
+		"OTEL_BSP_MAX_QUEUE_SIZE":                                  "10", "OTEL_BLRP_MAX_QUEUE_SIZE": "30",
 	})
 	require.Equal(t, receiver{
 		protocol: "http/protobuf", url: "http://traces:3/exact", headers: map[string]string{"only": "traces"}, timeout: 5 * time.Millisecond,
@@ -90,7 +90,7 @@ func TestVariablesWin(t *testing.T) {
 	require.Equal(t, HistogramExplicit, s.histogram)
 	require.Equal(t, 1500*time.Millisecond, s.interval)
 	require.Equal(t, Sampler{parentBased: true, bound: 1 << 62}, s.sampler)
-	require.Equal(t, []int{10, 2048}, []int{s.spanQueue, s.recordQueue})
+	require.Equal(t, []int{10, 30}, []int{s.spanQueue, s.recordQueue})
 
 	require.Equal(t, Sampler{}, resolve(t, file, map[string]string{"OTEL_TRACES_SAMPLER": "always_off"}).sampler)
 	require.Equal(t, Sampler{parentBased: true, bound: 1 << 63}, resolve(t, Config{}, map[string]string{"OTEL_TRACES_SAMPLER_ARG": "0.5"}).sampler, "it has no sampler to be of")
@@ -174,4 +174,17 @@ func certificate(t *testing.T) (cert, key string) {
 	require.NoError(t, os.WriteFile(cert, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}), 0o600))
 	require.NoError(t, os.WriteFile(key, pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: keyDER}), 0o600))
 	return cert, key
+}
+
+// A size that the SDK would panic at, or take for its standard, is an error that names
+// its variable.
+func TestSizesThatMakeNoSense(t *testing.T) {
+	for _, name := range sizes {
+		for _, value := range []string{"-1", "0", "5s", "9999999999999"} {
+			_, err := environment(func(n string) (string, bool) { return value, n == name }).resolve(Config{})
+			require.ErrorContains(t, err, name, value)
+		}
+	}
+	_, err := environment(func(n string) (string, bool) { return "maybe", n == envDisabled }).resolve(Config{})
+	require.ErrorContains(t, err, envDisabled)
 }

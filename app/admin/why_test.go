@@ -116,7 +116,7 @@ func TestWhyParked(t *testing.T) {
 	require.True(t, first.Attempts[0].TimedOut)
 	require.InDelta(t, 20, *first.Attempts[0].DelayMS, 0)
 	require.Equal(t, "TIMEOUT", first.Attempts[0].Error.Category)
-	require.Equal(t, "parked until its next attempt", first.End)
+	require.Equal(t, "parked until its next attempt; what became of that stands below, unless it did well at once", first.End)
 	require.Equal(t, "dead", second.Outcome)
 	require.Equal(t, 2, second.Attempts[0].Attempt)
 	text := why.Text()
@@ -156,7 +156,7 @@ func TestWhyEnds(t *testing.T) {
 		{engine.TraceRecord{Outcome: engine.Released, Attempts: []engine.AttemptRecord{failed}},
 			"given back, uncounted: another delivery follows", "", "shutdown: the process stopped first"},
 		{engine.TraceRecord{Outcome: engine.Lost, Attempts: []engine.AttemptRecord{failed}},
-			"lost: its lease ran out, and another delivery has it", "", "lease: its lease ran out first"},
+			"lost: its lease ran out, and another delivery has it; what became of that stands below, unless it did well at once", "", "lease: its lease ran out first"},
 		{engine.TraceRecord{Outcome: engine.Abandoned, Attempts: []engine.AttemptRecord{failed}},
 			"not settled when the engine stopped: it comes back when its lease ends", "", "shutdown: the process stopped first"},
 		{engine.TraceRecord{Outcome: engine.Dead, Began: time.Now(), Err: &ergon.Error{Category: ergon.CategoryBusiness, Phase: ergon.PhaseProduce, Err: errors.New("no such route")}},

@@ -61,11 +61,11 @@ func end(r *engine.TraceRecord) string {
 		}
 		return "stored as a dead letter"
 	case engine.Deferred:
-		return "parked until its next attempt"
+		return "parked until its next attempt; what became of that stands below, unless it did well at once"
 	case engine.Released:
 		return "given back, uncounted: another delivery follows"
 	case engine.Lost:
-		return "lost: its lease ran out, and another delivery has it"
+		return "lost: its lease ran out, and another delivery has it; what became of that stands below, unless it did well at once"
 	case engine.Abandoned:
 		return "not settled when the engine stopped: it comes back when its lease ends"
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"sync/atomic"
+	"time"
 
 	"github.com/ergon-framework/ergon"
 	"github.com/ergon-framework/ergon/bus"
@@ -17,7 +18,18 @@ type Sink struct {
 	stream  string // that has to confirm; "" is any
 	pub     *bus.Publisher
 	closed  atomic.Bool
+	failed  atomic.Pointer[failed] // the latest, nil once one has succeeded since
 }
+
+// failed is a publish that a later one may repair.
+type failed struct {
+	at  time.Time
+	err error
+}
+
+// sickFor is for how long a publish that failed makes a sink unready, if none has
+// succeeded since: without transactions nobody would ever learn that it works again.
+const sickFor = time.Minute
 
 // A SinkOption changes a Sink.
 type SinkOption func(*Sink)
@@ -28,8 +40,9 @@ type SinkOption func(*Sink)
 func InStream(name string) SinkOption { return func(s *Sink) { s.stream = name } }
 
 var (
-	_ ergon.Sink      = (*Sink)(nil)
-	_ ergon.AsyncSink = (*Sink)(nil)
+	_ ergon.Sink           = (*Sink)(nil)
+	_ ergon.AsyncSink      = (*Sink)(nil)
+	_ ergon.HealthReporter = (*Sink)(nil)
 )
 
 // NewSink returns a sink for a subject that a stream stores.
@@ -67,8 +80,34 @@ func (s *Sink) Send(ctx context.Context, tx ergon.Raw, done func(error)) {
 			// has the time of the retries.
 			err = fmt.Errorf("publish to %q: stream %q has stored it, and not %q: the subject belongs to another stream than is configured", s.subject, ack.Stream(), s.stream)
 		}
-		done(s.classify(err))
+		err = s.classify(err)
+		s.note(err)
+		done(err)
 	})
+}
+
+// note keeps what the stream, or the way to it, is to blame for; a transaction that can
+// be stored nowhere says nothing of it.
+func (s *Sink) note(err error) {
+	switch {
+	case err == nil:
+		if s.failed.Load() != nil { // a load is cheaper than a store that all cores see
+			s.failed.Store(nil)
+		}
+	case errors.Is(err, ergon.ErrClosed), ergon.CategoryOf(err) == ergon.CategoryBusiness:
+	default:
+		s.failed.Store(&failed{time.Now(), err})
+	}
+}
+
+// Health says what the latest publish failed with, for a minute, unless another one has
+// succeeded since.
+func (s *Sink) Health() error {
+	f := s.failed.Load()
+	if f == nil || time.Since(f.at) > sickFor {
+		return nil
+	}
+	return f.err
 }
 
 // classify says what a failed publish means for the transaction. What would

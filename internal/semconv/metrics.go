@@ -81,6 +81,8 @@ var (
 		KindCounter, []string{AttrTask, AttrOutcome}}
 	MetricExportFailures = Metric{"ergon.telemetry.failures", "{export}", "Exports of telemetry that failed; what they held is lost.",
 		KindCounter, []string{AttrSignal}}
+	MetricTelemetryLost = Metric{"ergon.telemetry.lost", "{item}", "Spans, log records and collections of metrics that were not exported: an export failed, or more waited than is kept.",
+		KindCounter, []string{AttrSignal}}
 )
 
 // Metrics are all of them, in the order of the reference page.
@@ -90,6 +92,6 @@ func Metrics() []Metric {
 		MetricPhaseDuration, MetricRunning, MetricAttempts, MetricRetries, MetricTimeouts, MetricBackoff, MetricStuck,
 		MetricBatch, MetricEmpty, MetricRedeliveries, MetricLeasesLost, MetricSettleFailures,
 		MetricLimitUsed, MetricLimit, MetricPending, MetricInFlight, MetricParked, MetricReady, MetricBreakerOpen, MetricDrained,
-		MetricExportFailures,
+		MetricExportFailures, MetricTelemetryLost,
 	}
 }

@@ -40,11 +40,13 @@ type Topology struct {
 // A Stream declares a JetStream stream. A field left zero takes its default
 // when the stream is created, and is not compared when it exists.
 type Stream struct {
+	// Name is what the stream is called.
 	Name string `yaml:"name" json:"name"`
 	// Subjects are what the stream stores; wildcards are allowed. An existing
 	// stream may store more.
-	Subjects    []string `yaml:"subjects" json:"subjects"`
-	Description string   `yaml:"description" json:"description,omitempty"`
+	Subjects []string `yaml:"subjects" json:"subjects"`
+	// Description is for whoever looks at the server.
+	Description string `yaml:"description" json:"description,omitempty"`
 	// Storage is "file" (default) or "memory".
 	Storage string `yaml:"storage" json:"storage,omitempty"`
 	// Retention is "limits" (default), "interest" or "workqueue".
@@ -71,11 +73,14 @@ type Stream struct {
 // A Consumer declares a durable pull consumer with explicit acknowledgement and
 // without a limit of deliveries. Whatever counts attempts, it isn't the server.
 type Consumer struct {
-	Stream  string `yaml:"stream" json:"stream"`
+	// Stream is the stream that is consumed.
+	Stream string `yaml:"stream" json:"stream"`
+	// Durable is the consumer's name, under which the server keeps how far it got.
 	Durable string `yaml:"durable" json:"durable"`
 	// Subjects filter the stream; none means all of it.
-	Subjects    []string `yaml:"subjects" json:"subjects,omitempty"`
-	Description string   `yaml:"description" json:"description,omitempty"`
+	Subjects []string `yaml:"subjects" json:"subjects,omitempty"`
+	// Description is for whoever looks at the server.
+	Description string `yaml:"description" json:"description,omitempty"`
 	// AckWait is how long a delivery may stay unacknowledged. Default 10 s.
 	AckWait time.Duration `yaml:"ack_wait" json:"ack_wait,omitempty"`
 	// MaxAckPending is how many deliveries, over all instances, may be

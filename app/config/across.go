@@ -1,12 +1,5 @@
 package config
 
-import (
-	"fmt"
-	"slices"
-
-	"github.com/ergon-framework/ergon/bus"
-)
-
 // loops checks that no task is fed by its own outputs.
 func (v *validator) loops(c *Config) {
 	for _, name := range c.TaskNames() {
@@ -75,37 +68,4 @@ func (v *validator) deadStreams(c *Config) {
 			check(path{"tasks", name, "dead_letters"}, d)
 		}
 	}
-}
-
-// Warnings says what is allowed and probably not meant, each in one line. Call it
-// on a valid Config.
-func (c *Config) Warnings() []string {
-	var out []string
-	warn := func(format string, args ...any) { out = append(out, fmt.Sprintf(format, args...)) }
-	if !c.Bus.IsEmbedded() && c.Bus.Store != "" {
-		warn("bus.store: only the embedded server has a store, and bus.url is an address: it is ignored")
-	}
-	streams := c.streams()
-	for _, name := range c.TaskNames() {
-		t := c.Tasks[name]
-		s := t.Source.JetStream
-		if s == nil {
-			continue
-		}
-		letters := t.DeadLetters.Subject + "." + name
-		if t.DeadLetters.Stream == s.Stream {
-			if _, taken := coveredBy(s.Subjects, letters); taken || len(s.Subjects) == 0 {
-				warn("tasks.%s: the task takes its own dead letters: they go to %q in stream %q, its source", name, letters, s.Stream)
-			}
-			continue
-		}
-		i := slices.IndexFunc(streams, func(x bus.Stream) bool { return x.Name == s.Stream })
-		if i < 0 {
-			continue
-		}
-		if by, stored := coveredBy(streams[i].Subjects, letters); stored {
-			warn("tasks.%s: dead letters go to %q, which its source's stream %q stores as well, as %q: the server refuses a second stream for them", name, letters, s.Stream, by)
-		}
-	}
-	return out
 }

@@ -61,14 +61,14 @@ func (b *builder) build(n ast.Node, at path) *node {
 	return &node{kind: badKind}
 }
 
-// scalar fills in the variables of a value. One that an override replaces is left
-// alone: its variables need not be set.
+// scalar fills in the variables of a value. Those of one that an override replaces need
+// not be set; the value itself may be of use all the same, through an alias.
 func (b *builder) scalar(text string, plain bool, at place, p path) *node {
 	text = uncover(text)
-	if _, replaced := b.overrides[p.String()]; replaced {
+	expanded, changed, faults := expand(text, b.env)
+	if faults != nil && b.replaced(p) {
 		return &node{kind: nullKind, at: at}
 	}
-	expanded, changed, faults := expand(text, b.env)
 	for _, f := range faults {
 		b.fail(at, p, "%s", f)
 	}

@@ -201,15 +201,30 @@ func (l *loader) fields(n *node, p path, into reflect.Value) {
 
 func (l *loader) unknownKey(e entry, p path, keys []string) {
 	l.unknown = append(l.unknown, p)
-	near := policy.Nearest(e.name, keys)
+	near := policy.Nearest(e.name, withFileKeys(e.name, p, keys))
 	if near == "" {
 		l.fail(e.at, p.key(e.name), "unknown key %s, the keys here are %s", quote(e.name), strings.Join(keys, ", "))
 		return
 	}
-	if slices.Contains(secretKeys, near) {
+	if slices.Contains(secretKeys, strings.TrimSuffix(near, fileKey)) {
 		l.shown().hideAfter(e.at.line, e.at.column)
 	}
 	l.fail(e.at, p.key(e.name), "unknown key %s, did you mean %q?", quote(e.name), near)
+}
+
+// withFileKeys is the keys of a group and those that name the file of a secret of it,
+// first where the mistyped one seems to mean such.
+func withFileKeys(name string, p path, keys []string) []string {
+	var files []string
+	for _, key := range keys {
+		if isSecret(p.key(key)) {
+			files = append(files, key+fileKey)
+		}
+	}
+	if strings.Contains(strings.ToLower(name), "f") {
+		return append(files, keys...)
+	}
+	return keys
 }
 
 // named reads a group whose keys are names of the user's.

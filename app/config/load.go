@@ -27,10 +27,16 @@ func Load(name string, env func(string) (string, bool)) (*Config, error) {
 
 // Parse reads the text of a file, which is called name in errors. See Load.
 func Parse(name string, data []byte, env func(string) (string, bool)) (*Config, error) {
-	if env == nil {
-		env = func(string) (string, bool) { return "", false }
+	r, err := Resolve(name, data, Inputs{Env: Environment{Lookup: env}})
+	if err != nil {
+		return nil, err
 	}
-	l := loader{file: name, env: env, overrides: active(env)}
+	return r.Config, nil
+}
+
+// load reads a text and all that wins over it.
+func (l *loader) load(data []byte) (*Config, error) {
+	l.collect()
 	root, ok := l.tree(data)
 	if !ok {
 		return nil, l.err()
@@ -38,6 +44,7 @@ func Parse(name string, data []byte, env func(string) (string, bool)) (*Config, 
 	cfg := Default()
 	l.root, l.cfg = root, &cfg
 	l.decode(root, nil, reflect.ValueOf(&cfg).Elem())
+	l.unknownVariables(data == nil)
 	if cfg.Bus.Context != "" && !root.says(path{"bus", "url"}) {
 		cfg.Bus.URL = "" // the context's, and not embedded
 	}
@@ -64,8 +71,12 @@ func Parse(name string, data []byte, env func(string) (string, bool)) (*Config, 
 // loader is one reading of one file.
 type loader struct {
 	file      string
+	in        Inputs
 	env       func(string) (string, bool)
-	overrides map[string]override
+	keys      []variableKey
+	ofTask    []path              // the keys of a task that have a variable
+	tasks     []string            // that the file names
+	overrides map[string]override // by the path of the key
 	raw       string
 	text      lines // of raw, once they are needed
 	root      *node
@@ -78,8 +89,11 @@ type loader struct {
 // fail adds a fault at a place.
 func (l *loader) fail(at place, p path, format string, args ...any) {
 	f := Fault{File: l.file, Line: at.line, Column: at.column, Path: p.String(), Message: safe(fmt.Sprintf(format, args...))}
-	if at.env != "" {
+	switch {
+	case at.env != "":
 		f.File, f.Line, f.Column = "$"+at.env, 0, 0
+	case at.flag != "":
+		f.File, f.Line, f.Column = at.flag, 0, 0
 	}
 	l.faults = append(l.faults, f)
 	l.paths = append(l.paths, p)

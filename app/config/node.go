@@ -3,6 +3,7 @@ package config
 import (
 	"cmp"
 	"regexp"
+	"slices"
 	"strings"
 )
 
@@ -38,10 +39,11 @@ func (k kind) String() string {
 	}
 }
 
-// place is where something stands; env is the variable it came from instead.
+// place is where something stands; env is the variable it came from instead, flag the
+// flag, and from the file that held it, which what stands there only names.
 type place struct {
-	line, column int
-	env          string
+	line, column    int
+	env, flag, from string
 }
 
 func (p place) before(q place) bool {
@@ -114,32 +116,53 @@ func (n *node) says(p path) bool {
 	return n.kind != nullKind || n.filled && n.text != ""
 }
 
-// set puts a value at a path, and makes the groups that lead there. What stands in
-// the way stays: it is a fault of its own.
-func (n *node) set(p path, value *node) {
-	for i, e := range n.entries {
+// put is n with a value at a path. Groups on the way are made where there are none,
+// and copied where there are, since an alias may share them. What else stands in the
+// way stays: it is a fault of its own.
+func (n *node) put(p path, value *node) *node {
+	out := *n
+	out.entries = slices.Clone(n.entries)
+	for i, e := range out.entries {
 		if e.name != p[0] {
 			continue
 		}
 		switch {
 		case len(p) == 1:
-			n.entries[i].value = value
+			out.entries[i].value = value
 		case e.value.kind == nullKind:
-			n.entries[i].value = (&node{kind: groupKind, at: e.at}).with(p[1:], value)
+			out.entries[i].value = (&node{kind: groupKind, at: e.at}).put(p[1:], value)
 		case e.value.kind == groupKind:
-			e.value.set(p[1:], value)
+			out.entries[i].value = e.value.put(p[1:], value)
 		}
-		return
+		return &out
 	}
 	if len(p) > 1 {
-		value = (&node{kind: groupKind, at: value.at}).with(p[1:], value)
+		value = (&node{kind: groupKind, at: value.at}).put(p[1:], value)
 	}
-	n.entries = append(n.entries, entry{name: p[0], at: value.at, value: value})
+	out.entries = append(out.entries, entry{name: p[0], at: value.at, value: value})
+	return &out
 }
 
-func (n *node) with(p path, value *node) *node {
-	n.set(p, value)
+// find is the node at a path, or nil.
+func (n *node) find(p path) *node {
+	for i, key := range p {
+		if n.kind == listKind {
+			return n.itemAt(p[i:])
+		}
+		if n = n.get(key); n == nil {
+			return nil
+		}
+	}
 	return n
+}
+
+func (n *node) itemAt(p path) *node {
+	for i, item := range n.items {
+		if (path{}).item(i)[0] == p[0] {
+			return item.find(p[1:])
+		}
+	}
+	return nil
 }
 
 // remove takes the value at a path out, and leaves everything else as it is: the

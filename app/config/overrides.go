@@ -14,7 +14,8 @@ type Override struct {
 	Doc string
 }
 
-// Overrides lists them all. Some replace more than their own key of the file,
+// Overrides lists those of bus and admin, with what each is for; [Variables] lists all.
+// Some replace more than their own key of the file,
 // since what it says beside it would contradict them: ERGON_BUS_CONTEXT replaces
 // every key that a context may say, ERGON_BUS_URL=embedded the context, and a
 // variable that says who to be the keys that say it in another way.
@@ -55,40 +56,28 @@ var inContext = []string{
 	"bus.tls_first", "bus.domain", "bus.api_prefix", "bus.inbox_prefix",
 }
 
-// override is what replaces a key of the file: a variable's value, or nothing,
-// where the variable of another key rules it out.
-type override struct{ variable, value string }
-
-// active is the overrides whose variable is set, and what they rule out, by the
-// path of the key.
-func active(env func(string) (string, bool)) map[string]override {
-	out := map[string]override{}
-	for _, o := range Overrides() {
-		if value, ok := env(o.Var); ok && value != "" {
-			out[o.Path] = override{variable: o.Var, value: value}
-		}
-	}
-	ruleOut := func(by override, paths ...string) {
+// ruleOut empties the keys that what is said outside of the file contradicts.
+func (l *loader) ruleOut() {
+	out := func(by override, paths ...string) {
 		for _, p := range paths {
-			if _, set := out[p]; !set {
-				out[p] = override{variable: by.variable}
+			if _, set := l.overrides[p]; !set {
+				l.overrides[p] = override{at: by.at}
 			}
 		}
 	}
 	for i, own := range identity {
 		for _, key := range own {
-			if by, ok := out[key]; ok && by.value != "" {
+			if by, ok := l.overrides[key]; ok && by.rules() {
 				for _, other := range slices.Delete(slices.Clone(identity), i, i+1) {
-					ruleOut(by, other...)
+					out(by, other...)
 				}
 			}
 		}
 	}
-	if by, ok := out["bus.context"]; ok {
-		ruleOut(by, inContext...)
+	if by, ok := l.overrides["bus.context"]; ok && by.rules() {
+		out(by, inContext...)
 	}
-	if by := out["bus.url"]; by.value == Embedded {
-		ruleOut(by, "bus.context")
+	if by := l.overrides["bus.url"]; by.value == Embedded {
+		out(by, "bus.context")
 	}
-	return out
 }

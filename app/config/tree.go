@@ -2,6 +2,8 @@ package config
 
 import (
 	"errors"
+	"maps"
+	"slices"
 
 	"github.com/goccy/go-yaml"
 	"github.com/goccy/go-yaml/ast"
@@ -59,12 +61,10 @@ func (l *loader) tree(data []byte) (*node, bool) {
 			return nil, false
 		}
 	}
-	for _, o := range Overrides() {
-		if active, ok := l.overrides[o.Path]; ok {
-			value := scalar(active.value, place{env: active.variable})
-			value.filled = true
-			root.set(splitPath(o.Path), value)
-		}
+	root = l.fromFiles(root)
+	l.inTasks(root)
+	for _, name := range slices.Sorted(maps.Keys(l.overrides)) {
+		root = l.put(root, splitPath(name), l.overrides[name])
 	}
 	return root, true
 }

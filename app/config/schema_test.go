@@ -1,0 +1,125 @@
+package config_test
+
+import (
+	"bytes"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/goccy/go-yaml"
+	"github.com/santhosh-tekuri/jsonschema/v6"
+	"github.com/stretchr/testify/require"
+
+	"github.com/ergon-framework/ergon/app/config"
+)
+
+// validator checks a YAML document by the published schema.
+func validator(t *testing.T) func(text string) error {
+	t.Helper()
+	document, err := jsonschema.UnmarshalJSON(bytes.NewReader(config.Schema()))
+	require.NoError(t, err)
+	c := jsonschema.NewCompiler()
+	require.NoError(t, c.AddResource("ergon.schema.json", document))
+	s, err := c.Compile("ergon.schema.json")
+	require.NoError(t, err)
+	return func(text string) error {
+		data, err := yaml.YAMLToJSON([]byte(text))
+		require.NoError(t, err, text)
+		value, err := jsonschema.UnmarshalJSON(bytes.NewReader(data))
+		require.NoError(t, err, text)
+		return s.Validate(value)
+	}
+}
+
+// Every example names the schema, and is right by it and by Parse.
+func TestSchemaTakesTheExamples(t *testing.T) {
+	check := validator(t)
+	files, err := filepath.Glob("../../examples/*/ergon.yaml")
+	require.NoError(t, err)
+	require.Greater(t, len(files), 1)
+	for _, file := range files {
+		text, err := os.ReadFile(file)
+		require.NoError(t, err)
+		first, _, _ := strings.Cut(string(text), "\n")
+		where, ok := strings.CutPrefix(first, "# yaml-language-server: $schema=")
+		require.True(t, ok, "%s: the first line names the schema", file)
+		require.FileExists(t, filepath.Join(filepath.Dir(file), where))
+		require.NoError(t, check(string(text)), file)
+		r, err := config.ResolveFile(file, config.Inputs{})
+		require.NoError(t, err)
+		require.Empty(t, r.Warnings(), file)
+		require.NoError(t, check(r.YAML(false)), file)
+	}
+	require.NoError(t, check(example))
+	require.NoError(t, check("{}"))
+	require.NoError(t, check("bus: { url: \"${NATS_URL:-embedded}\", connect_timeout: 30, tls_first: \"${T}\", password_file: p }\nadmin: { trail: \"${N:-5}\" }"))
+	require.NoError(t, check("tasks: { t: { source: { jetstream: { stream: S, ack_wait: \"${W}\" } }, consumer: { loop: { mode: \"${M}\", concurrency: \"${N}\" } } } }"))
+}
+
+// What the schema refuses, and where. Parse refuses each as well.
+func TestSchemaCatchesTypos(t *testing.T) {
+	check := validator(t)
+	const task = "tasks: { t: { source: { jetstream: { stream: S, subjects: [s] } }, "
+	for text, where := range map[string]string{
+		"ap: x":                       "'ap' not allowed",
+		"app: [x]":                    "/app",
+		"app: a b":                    "/app",
+		"bus: { ulr: nats://h }":      "'ulr' not allowed",
+		"bus: { connect_timeout: x }": "/bus/connect_timeout",
+		"bus: { tls_first: 1 }":       "/bus/tls_first",
+		"bus: { token: a, token_file: b, url: nats://h }":                       "/bus",
+		"dead_letters: { storage: disk }":                                       "/dead_letters/storage",
+		"parking: { replicas: 6 }":                                              "/parking/replicas",
+		"admin: { trail: 0 }":                                                   "/admin/trail",
+		"telemetry: { traces: { ratio: 2 } }":                                   "/telemetry/traces/ratio",
+		"telemetry: { otlp: { compression: zip } }":                             "/telemetry/otlp/compression",
+		"streams: { S: { max_age: 1h } }":                                       "missing property 'subjects'",
+		"streams: { S: { subjects: s } }":                                       "/streams/S/subjects",
+		"streams: { S: { subjects: [s], retension: x } }":                       "'retension' not allowed",
+		"tasks: { T: { source: { jetstream: { stream: S, subjects: [s] } } } }": "/tasks",
+		"tasks: { t: { } }":                                                     "missing property 'source'",
+		"tasks: { t: { source: { jetstream: { subjects: [s] } } } }":            "missing property 'stream'",
+		task + "consumr: {} } }":                                                "'consumr' not allowed",
+		task + "routes: { r: { jetstream: { stream: S } } } } }":                "missing property 'subject'",
+		task + "consumer: { process: { retry: { max_attemps: 1 } } } } }":       "'max_attemps' not allowed",
+		task + "consumer: { process: { retry: { max_attempts: 0 } } } } }":      "/tasks/t/consumer/process/retry/max_attempts",
+		task + "consumer: { loop: { mode: burst } } } }":                        "/tasks/t/consumer/loop/mode",
+		task + "producer: { loop: { streaming: true } } } }":                    "'streaming' not allowed",
+	} {
+		require.ErrorContains(t, check(text), where, text)
+		_, err := config.Parse("ergon.yaml", []byte(text), none)
+		require.Error(t, err, text)
+	}
+}
+
+// What the schema and the reference say of words and bounds is what Parse checks.
+func TestKeysAreAsChecked(t *testing.T) {
+	const file = "streams: { S: { subjects: [s.>] } }\ntasks: { t: { source: { jetstream: { stream: S } }, routes: { r: { jetstream: { stream: R, subject: r } } }, dead_letters: { stream: D, subject: d } } }"
+	parse := func(k config.Key, value string) error {
+		p := strings.Replace(strings.Replace(strings.Replace(k.Path, "streams.*", "streams.S", 1), "tasks.*", "tasks.t", 1), "routes.*", "routes.r", 1)
+		_, err := config.Resolve("ergon.yaml", []byte(file), config.Inputs{Flags: []config.Flag{{Name: "--set", Path: p, Value: value}}})
+		return err
+	}
+	words, bounds := 0, 0
+	for _, k := range config.Keys() {
+		for _, w := range k.Words {
+			require.NoError(t, parse(k, w), "%s=%s", k.Path, w)
+			words++
+		}
+		if len(k.Words) > 0 {
+			require.Error(t, parse(k, "nonsense"), k.Path)
+		}
+		if k.Min != "" {
+			require.NoError(t, parse(k, k.Min), k.Path)
+			require.Error(t, parse(k, "-1"), k.Path)
+			bounds++
+		}
+		if k.Max != "" {
+			require.NoError(t, parse(k, k.Max), k.Path)
+			require.Error(t, parse(k, "9"+k.Max), k.Path)
+		}
+	}
+	require.Greater(t, words, 30)
+	require.Greater(t, bounds, 8)
+}

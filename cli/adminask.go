@@ -1,7 +1,6 @@
 package cli
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -35,7 +34,7 @@ const maxAnswer = 16 << 20
 
 func (a *adminAsk) flags(cmd *cobra.Command) {
 	cmd.Flags().StringVar(&a.addr, "admin", "", "`HOST:PORT` of the process's admin server (default: admin.listen, "+config.DefaultAdminListen+")")
-	cmd.Flags().StringVar(&a.tokenFile, "token-file", "", "`FILE` with its token (default: ERGON_ADMIN_TOKEN, admin.token)")
+	cmd.Flags().StringVar(&a.tokenFile, "token-file", "", "`FILE` with its token (default: ERGON_ADMIN_TOKEN, ERGON_ADMIN_TOKEN_FILE, admin.token)")
 	cmd.Flags().DurationVar(&a.timeout, "timeout", 5*time.Second, "how long to wait for its answer")
 }
 
@@ -77,9 +76,16 @@ func (a *adminAsk) readToken(cfg *config.Config, env func(string) (string, bool)
 		a.token = strings.TrimSpace(string(data))
 		return nil
 	}
+	if cfg != nil { // which knows the variables
+		a.token = cfg.Admin.Token
+		return nil
+	}
 	a.token, _ = env("ERGON_ADMIN_TOKEN")
-	if cfg != nil {
-		a.token = cmp.Or(a.token, cfg.Admin.Token)
+	if file, _ := env("ERGON_ADMIN_TOKEN_FILE"); file != "" && a.token == "" {
+		var err error
+		if a.token, err = config.ReadSecret(file); err != nil {
+			return usage("ERGON_ADMIN_TOKEN_FILE: %w", err)
+		}
 	}
 	return nil
 }

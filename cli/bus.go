@@ -36,17 +36,13 @@ func (c *command) bus(listen, store string) error {
 	if err != nil {
 		return err
 	}
+	c.flag("--listen", "bus.listen", listen)
+	c.flag("--store", "bus.store", store)
 	cfg, _, err := c.load(false)
 	if err != nil {
 		return err
 	}
 	settings := cfg.Bus
-	settings.Listen = orNone(listen, settings.Listen)
-	settings.Store = orNone(store, settings.Store)
-	cfg.Bus = settings
-	if err := cfg.Validate(); err != nil {
-		return err
-	}
 	dir, err := app.StoreDir(settings)
 	if err != nil {
 		return err

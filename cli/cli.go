@@ -43,9 +43,18 @@ func Main(modules ...fx.Option) {
 	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
 	p := &Process{
 		Args: os.Args[1:], Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr,
-		Env: os.LookupEnv, Signals: signals, SetDefault: slog.SetDefault, SetTelemetry: telemetry.SetGlobal,
+		Env: os.LookupEnv, EnvNames: environmentNames, Signals: signals, SetDefault: slog.SetDefault, SetTelemetry: telemetry.SetGlobal,
 	}
 	os.Exit(p.Run(context.Background(), modules...))
+}
+
+// environmentNames lists the variables of the process.
+func environmentNames() []string {
+	pairs := os.Environ()
+	for i, p := range pairs {
+		pairs[i], _, _ = strings.Cut(p, "=")
+	}
+	return pairs
 }
 
 // Process is the world that a command line runs in; a test gives it another.
@@ -54,6 +63,9 @@ type Process struct {
 	Stdin          io.Reader
 	Stdout, Stderr io.Writer
 	Env            func(name string) (string, bool)
+	// EnvNames lists the names that Env knows, so that one that begins with ERGON_ and
+	// that nothing knows is a fault. Nil: that is not looked for.
+	EnvNames func() []string
 	// Signals ask for the end: the first drains, the second forces. May be nil.
 	Signals <-chan os.Signal
 	// SetDefault is given the logger, to make it the process's. May be nil.
@@ -93,6 +105,8 @@ type command struct {
 	logLevel  string
 	logFormat string
 	json      bool
+	sets      []string      // --set
+	flags     []config.Flag // of the command itself
 }
 
 // exitError ends the process with a code of its own. A nil err says nothing.
@@ -161,13 +175,14 @@ func (c *command) root() *cobra.Command {
 	flags.StringVarP(&c.file, "config", "f", "", "configuration `file` (default ergon.yaml, where there is one)")
 	flags.StringVar(&c.logLevel, "log-level", "", "debug, info, warn or error (default: the command's own)")
 	flags.StringVar(&c.logFormat, "log-format", "text", "text or json")
+	flags.StringArrayVar(&c.sets, "set", nil, "`KEY=VALUE` of the configuration that wins over the file and the environment; can be repeated")
 	flags.BoolVar(&c.json, "json", false, "print the result as one JSON object")
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return usage("%w (see %s --help)", err, cmd.CommandPath())
 	})
 	root.CompletionOptions.HiddenDefaultCmd = true
 	root.SuggestionsMinimumDistance = 2
-	root.AddCommand(c.demoCommand(), c.runCommand(), c.publishCommand(), c.tasksCommand(), c.dlqCommand(), c.whyCommand(), c.healthCommand(), c.busCommand(), c.versionCommand())
+	root.AddCommand(c.demoCommand(), c.runCommand(), c.publishCommand(), c.tasksCommand(), c.dlqCommand(), c.whyCommand(), c.healthCommand(), c.configCommand(), c.busCommand(), c.versionCommand())
 	for _, sub := range root.Commands() {
 		args := sub.Args
 		sub.Args = func(cmd *cobra.Command, a []string) error {
@@ -201,25 +216,4 @@ func (c *command) logger(level slog.Level) (*slog.Logger, error) {
 		c.SetDefault(log)
 	}
 	return log, nil
-}
-
-// defaultFile is read where no -f is given, if it is there.
-const defaultFile = "ergon.yaml"
-
-// load reads the configuration. Without a file a command gets the defaults,
-// unless it needs one.
-func (c *command) load(required bool) (cfg *config.Config, fromFile bool, err error) {
-	path := c.file
-	if path == "" {
-		if _, err := os.Stat(defaultFile); err != nil {
-			if required {
-				return nil, false, usage("there is no %s here: name a configuration with -f FILE", defaultFile)
-			}
-			cfg, err := config.Parse("", nil, c.Env)
-			return cfg, false, err
-		}
-		path = defaultFile
-	}
-	cfg, err = config.Load(path, c.Env)
-	return cfg, true, err
 }

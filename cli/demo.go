@@ -68,10 +68,16 @@ func (c *command) demo(d *demo) (err error) {
 	if err != nil {
 		return err
 	}
-	cfg, err := config.Parse("demo", shown.Demo.Config, c.Env)
+	in, err := c.inputs()
 	if err != nil {
 		return err
 	}
+	in.Env.Names = nil // variables are of a file of the user's, whose tasks are not known here
+	shownConfig, err := config.Resolve("demo", shown.Demo.Config, in)
+	if err != nil {
+		return err
+	}
+	cfg := shownConfig.Config
 	store, err := os.MkdirTemp("", "ergon-demo-")
 	if err != nil {
 		return fmt.Errorf("make a temporary store: %w", err)

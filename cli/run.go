@@ -52,17 +52,16 @@ func (c *command) run(opts app.Options, admin string, pprof bool) error {
 	if err != nil {
 		return err
 	}
+	c.flag("--admin", "admin.listen", admin)
+	if pprof {
+		c.flag("--pprof", "admin.pprof", "true")
+	}
 	cfg, _, err := c.load(true)
 	if err != nil {
 		return err
 	}
-	cfg.Admin.Listen = orNone(admin, cfg.Admin.Listen)
-	cfg.Admin.Pprof = cfg.Admin.Pprof || pprof
 	if pprof && cfg.Admin.IsOff() {
 		return usage("--pprof: the admin server, which serves profiles, is off: give it an address with --admin")
-	}
-	if err := cfg.Validate(); err != nil {
-		return err
 	}
 	for _, w := range cfg.Warnings() {
 		log.Warn(w)

@@ -14,7 +14,7 @@ type Environment struct {
 // Flag is a value of the command line. It wins over the environment, which wins over
 // the file, which wins over the defaults.
 type Flag struct {
-	Name  string // as it is called in errors: --admin
+	Name  string // as it is called in errors, behind the message: --admin
 	Path  string // the key whose value it replaces
 	Value string // read as if it stood in the file outside quotes; a ${ in it is text
 }
@@ -99,11 +99,19 @@ func (l *loader) collect() {
 	l.ruleOut()
 }
 
+// set is what a variable holds; "" if it is not set.
+func (l *loader) set(name string) string {
+	if value, ok := l.env(name); ok {
+		return value
+	}
+	return ""
+}
+
 // variable takes the value of a key's variable, or of the file that its other one names.
 func (l *loader) variable(k variableKey, p path) {
 	name, file := nameOf(p), nameOf(p)+fileVariable
-	value, _ := l.env(name)
-	from, _ := l.env(file)
+	value := l.set(name)
+	from := l.set(file)
 	switch {
 	case k.secret && value != "" && from != "" && !k.group:
 		l.fail(place{env: file}, p, "%s is set as well, and both give the same secret: unset one of them", name)
@@ -132,7 +140,7 @@ func (l *loader) inTasks(root *node) {
 		for _, below := range l.taskKeys() {
 			p := append(path{"tasks", e.name}, below...)
 			name := nameOf(p)
-			if value, _ := l.env(name); value != "" {
+			if value := l.set(name); value != "" {
 				if found[name] == nil {
 					order = append(order, name)
 				}
@@ -147,7 +155,7 @@ func (l *loader) inTasks(root *node) {
 			continue
 		}
 		if _, flag := l.overrides[paths[0].String()]; !flag {
-			value, _ := l.env(name)
+			value := l.set(name)
 			l.overrides[paths[0].String()] = override{at: place{env: name}, value: value}
 		}
 	}
@@ -175,7 +183,7 @@ func (l *loader) replaced(p path) bool {
 	if len(p) < 3 || p[0] != "tasks" {
 		return false
 	}
-	if value, _ := l.env(nameOf(p)); value == "" {
+	if value := l.set(nameOf(p)); value == "" {
 		return false
 	}
 	for _, below := range l.taskKeys() {

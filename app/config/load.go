@@ -93,7 +93,8 @@ func (l *loader) fail(at place, p path, format string, args ...any) {
 	case at.env != "":
 		f.File, f.Line, f.Column = "$"+at.env, 0, 0
 	case at.flag != "":
-		f.File, f.Line, f.Column = at.flag, 0, 0
+		f.File, f.Line, f.Column = "", 0, 0
+		f.Message += " (" + at.flag + ")"
 	}
 	l.faults = append(l.faults, f)
 	l.paths = append(l.paths, p)

@@ -85,11 +85,13 @@ func (l *loader) secretFile(at place, p path, group bool) override {
 	secret, err := ReadSecret(at.from)
 	if err != nil {
 		l.fail(at, append(p[:len(p)-1:len(p)-1], p[len(p)-1]+fileKey), "%v", err)
+		if group {
+			return override{at: at, names: []header{}}
+		}
 		secret = hidden
-		group = false
 	}
 	if !group {
-		return override{at: at, value: secret, literal: err == nil}
+		return override{at: at, value: secret, literal: true}
 	}
 	return override{at: at, names: l.headers(at, p, secret)}
 }

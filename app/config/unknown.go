@@ -37,7 +37,7 @@ func (l *loader) unknownVariables(noFile bool) {
 			noFile && strings.HasPrefix(name, prefix+"TASKS_") {
 			continue
 		}
-		if value, _ := l.env(name); value != "" {
+		if l.set(name) != "" {
 			l.fail(place{env: name}, nil, "%s", l.unknownVariable(name))
 		}
 	}

@@ -139,8 +139,14 @@ func TestFlags(t *testing.T) {
 		return config.Inputs{Flags: []config.Flag{{Name: "--set", Path: path, Value: value}}}
 	}
 	require.Equal(t, 7, resolve(t, twoTasks, set("tasks.score.consumer.loop.concurrency", "7")).Config.Tasks["score"].Consumer.Loop.Concurrency)
-	require.Equal(t, []string{`--set: app: "a b" is not the name of an application: it is 1 to 64 letters, digits, dots, dashes and underscores`}, wrong(t, "", set("app", "a b")))
-	require.Equal(t, []string{`--set: bus.ulr: unknown key "ulr", did you mean "url"?`}, wrong(t, "", set("bus.ulr", "nats://h")))
+	require.Equal(t, []string{`app: "a b" is not the name of an application: it is 1 to 64 letters, digits, dots, dashes and underscores (--set)`}, wrong(t, "", set("app", "a b")))
+	require.Equal(t, []string{`bus.ulr: unknown key "ulr", did you mean "url"? (--set)`}, wrong(t, "", set("bus.ulr", "nats://h")))
 	out := wrong(t, "", set("bus.password", "hunter2"))
-	require.Equal(t, []string{"--set: bus.password: a command line can be read by others, and this is a secret: set ERGON_BUS_PASSWORD, or ERGON_BUS_PASSWORD_FILE to the name of a file with it"}, out)
+	require.Equal(t, []string{"bus.password: a command line can be read by others, and this is a secret: set ERGON_BUS_PASSWORD, or ERGON_BUS_PASSWORD_FILE to the name of a file with it (--set)"}, out)
+}
+
+// A lookup that has a value for what is not set is not believed.
+func TestUnsetVariables(t *testing.T) {
+	env := config.Environment{Lookup: func(string) (string, bool) { return "nonsense", false }}
+	require.Equal(t, config.Default(), *resolve(t, "", config.Inputs{Env: env}).Config)
 }

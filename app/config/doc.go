@@ -33,7 +33,15 @@
 // value can add a key, a list or a comment. Outside quotes the result is read as
 // if it stood there: ${N:-8} is a number. In quotes it is text.
 //
-// [Overrides] lists the variables that win over the file without being named in it.
+// # What wins
+//
+// A [Flag] wins over an environment variable, which wins over the file, which wins
+// over the default. Every key that holds one value, but for those below a name that
+// is not a task's, has a variable: ERGON_ and its path in capitals, with underscores in the
+// place of dots and of a task's dashes, as in ERGON_TASKS_SCORE_CONSUMER_LOOP_LIMIT.
+// [Variables] lists them. Where the names of the environment are known, one that
+// begins so and is no key's is a fault. [Resolve] takes all of this in, and knows
+// afterwards where each value comes from: see [Resolved.Values].
 //
 // # Connecting
 //
@@ -57,5 +65,12 @@
 // # Secrets
 //
 // A [Config] prints without its secrets, and so do the lines of the file that an
-// error shows.
+// error shows. Beside each secret may stand the name of a file with it, under its key
+// with _file behind it: password_file, token_file, headers_file. So may it in the
+// variable that ends in _FILE.
+//
+// # The schema and the reference
+//
+// [Schema] and docs/reference/configuration.md are generated from the types by tests,
+// and so are never behind them: go test ./app/config -update.
 package config

@@ -164,7 +164,11 @@ func (l *loader) inTasks(root *node) {
 // taskKeys is the keys of a task that have a variable, found once.
 func (l *loader) taskKeys() []path {
 	if l.ofTask == nil {
-		l.ofTask = taskPaths()
+		for _, k := range l.keys {
+			if k.path[0] == "tasks" {
+				l.ofTask = append(l.ofTask, k.path[2:])
+			}
+		}
 	}
 	return l.ofTask
 }

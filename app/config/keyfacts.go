@@ -119,7 +119,7 @@ func (c *Config) inForce(p path) string {
 
 // text is a value as it is written in a file; "" for what says nothing.
 func text(v reflect.Value) string {
-	if v.Kind() == reflect.Pointer {
+	if v.Kind() == reflect.Interface || v.Kind() == reflect.Pointer {
 		if v.IsNil() {
 			return ""
 		}

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/ergon-framework/ergon/bus"
 	"github.com/ergon-framework/ergon/policy"
 )
 
@@ -36,14 +37,8 @@ type Key struct {
 
 // Keys lists all that the file can say, in the order of the documentation.
 func Keys() []Key {
-	sample := Default()
-	sample.Streams = withName(sample.Streams)
-	task := (&loader{cfg: &sample}).blankTask()
-	task.Source.JetStream = &JetStreamSource{}
-	task.Routes = map[string]Route{anyName: {JetStream: &JetStreamRoute{}}}
-	sample.Tasks = map[string]Task{anyName: task}
 	var out []Key
-	walk(reflect.ValueOf(sample), nil, func(p path, v reflect.Value) {
+	walkKeys(func(p path, v reflect.Value) {
 		name := strings.Join(p, ".")
 		f := facts[name]
 		k := Key{
@@ -64,9 +59,15 @@ func Keys() []Key {
 // anyName stands for a name of the user's in the path of a Key.
 const anyName = "*"
 
-func withName[V any](m map[string]V) map[string]V {
-	var zero V
-	return map[string]V{anyName: zero}
+// walkKeys visits every key with its default.
+func walkKeys(visit func(path, reflect.Value)) {
+	sample := Default()
+	sample.Streams = map[string]bus.Stream{anyName: {}}
+	task := (&loader{cfg: &sample}).blankTask()
+	task.Source.JetStream = &JetStreamSource{}
+	task.Routes = map[string]Route{anyName: {JetStream: &JetStreamRoute{}}}
+	sample.Tasks = map[string]Task{anyName: task}
+	walk(reflect.ValueOf(sample), nil, visit)
 }
 
 // walk visits every value of a configuration that is not a group, in the order of

@@ -7,7 +7,7 @@ import (
 	"reflect"
 	"regexp"
 	"slices"
-	"strings"
+	"strconv"
 )
 
 // OriginKind is what gave a value.
@@ -94,7 +94,7 @@ func (r *Resolved) Values() []Value {
 				add(p.key(name), names[name], r.origin(p.key(name)))
 			}
 			return
-		case v.Kind() == reflect.Pointer && v.IsNil():
+		case (v.Kind() == reflect.Pointer || v.Kind() == reflect.Interface) && v.IsNil():
 			return
 		case !v.IsZero():
 			add(p, r.shown(p, v), o)
@@ -122,13 +122,13 @@ func (r *Resolved) Values() []Value {
 
 // shown is a value as it may be shown.
 func (r *Resolved) shown(p path, v reflect.Value) any {
-	if v.Kind() == reflect.Pointer {
+	if v.Kind() == reflect.Pointer || v.Kind() == reflect.Interface {
 		v = v.Elem()
 	}
 	switch value := v.Interface().(type) {
 	case []string:
 		return append([]string{}, value...)
-	case map[string]any:
+	case map[string]any, []any:
 		return hideIn(value)
 	}
 	if v.Kind() == reflect.String {
@@ -190,13 +190,10 @@ func (r *Resolved) from(at place) Origin {
 	return o
 }
 
-// scalarValue reads what is in force as the value's own type would be shown.
+// scalarValue is what is in force as the value's own type has it.
 func scalarValue(text string, v reflect.Value) any {
-	switch typeName(v.Type()) {
-	case typeInt, typeNumber:
-		return json.Number(text)
-	case typeBool:
-		return strings.EqualFold(text, "true")
+	if n, err := strconv.Atoi(text); err == nil && typeName(v.Type()) == typeInt {
+		return n
 	}
 	return text
 }

@@ -15,6 +15,6 @@ var schema []byte
 // Schema is the JSON Schema (draft 2020-12) of the whole file, for editors that
 // complete and check it. It knows each key, its type, its words and its bounds, but
 // not what only shows when parts are held against each other; and it is stricter in
-// two things: a null and a number in the place of text are not taken. The caller owns
-// the bytes.
+// what is only a way of writing: it takes no null, no number in the place of text, and
+// no word in capitals. The caller owns the bytes.
 func Schema() []byte { return slices.Clone(schema) }

@@ -29,13 +29,14 @@ type Variable struct {
 // of the user's which is not a task's.
 func Variables(tasks ...string) []Variable {
 	var out []Variable
-	for _, k := range variableKeys() {
+	keys := variableKeys()
+	for _, k := range keys {
 		if k.path[0] != "tasks" {
 			out = append(out, k.variables(k.path)...)
 		}
 	}
 	for _, name := range tasks {
-		for _, k := range variableKeys() {
+		for _, k := range keys {
 			if k.path[0] == "tasks" {
 				out = append(out, k.variables(slices.Concat(path{"tasks", name}, k.path[2:]))...)
 			}
@@ -54,14 +55,12 @@ type variableKey struct {
 // variableKeys lists them in the order of the documentation.
 func variableKeys() []variableKey {
 	var out []variableKey
-	for _, k := range Keys() {
-		switch p := splitPath(k.Path); {
-		case k.Variable != "":
-			out = append(out, variableKey{path: p, secret: k.Secret, group: k.Type == typeNames})
-		case k.Secret:
-			out = append(out, variableKey{path: p, secret: true, group: true})
+	walkKeys(func(p path, v reflect.Value) {
+		secret := isSecret(p)
+		if hasVariable(p, v.Type()) || secret {
+			out = append(out, variableKey{path: slices.Clone(p), secret: secret, group: typeName(v.Type()) == typeNames})
 		}
-	}
+	})
 	return out
 }
 
@@ -87,33 +86,25 @@ func nameOf(p path) string {
 	return prefix + strings.ToUpper(strings.ReplaceAll(strings.Join(p, "_"), "-", "_"))
 }
 
-// variableOf is the variable of a key for its documentation, or "".
-func variableOf(p path, t reflect.Type) string {
+// hasVariable says whether a key has one: it holds one value, and stands below no name
+// but a task's.
+func hasVariable(p path, t reflect.Type) bool {
 	switch typeName(t) {
 	case typeList, typeNames, typeFree:
-		return ""
+		return false
 	}
-	names := 0
-	q := slices.Clone(p)
-	for i, k := range q {
-		if k == anyName {
-			names++
-			q[i] = aTask
-		}
-	}
-	if names > 1 || names == 1 && p[0] != "tasks" {
-		return ""
-	}
-	return nameOf(q)
+	i := slices.Index(p, anyName)
+	return i < 0 || p[0] == "tasks" && !slices.Contains(p[i+1:], anyName)
 }
 
-// taskPaths is the keys of a task that have a variable, without tasks and its name.
-func taskPaths() []path {
-	var out []path
-	for _, k := range variableKeys() {
-		if k.path[0] == "tasks" {
-			out = append(out, k.path[2:])
-		}
+// variableOf is the variable of a key for its documentation, or "".
+func variableOf(p path, t reflect.Type) string {
+	if !hasVariable(p, t) {
+		return ""
 	}
-	return out
+	q := slices.Clone(p)
+	if i := slices.Index(q, anyName); i >= 0 {
+		q[i] = aTask
+	}
+	return nameOf(q)
 }

@@ -26,9 +26,12 @@ type Metrics struct {
 	Redelivered  int64          // deliveries that were not their transaction's first
 	LeasesLost   int64
 	SettleFailed int64 // settlements that were tried again
-	Limits       []LimitMetrics
-	Lag          ergon.Lag // At is zero where it is not known
-	Ready        bool      // as Health says; false once Run has ended
+	// Restarts counts how often the task was started again after it had failed. An
+	// engine runs once, so its own is 0: whoever makes its successor counts, see After.
+	Restarts int64
+	Limits   []LimitMetrics
+	Lag      ergon.Lag // At is zero where it is not known
+	Ready    bool      // as Health says; false once Run has ended
 }
 
 // TransactionMetrics are of one outcome.

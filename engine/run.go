@@ -21,6 +21,11 @@ const settleReserve = 5 * time.Second
 // lastReserve is for giving back what even that was too short for.
 const lastReserve = time.Second
 
+// abortReserve is what an aborted stop has instead of either, and for closing: whoever
+// aborts wants the end now, and code that honours its context needs no longer. With
+// three of them an aborted Run returns well within a second.
+const abortReserve = 200 * time.Millisecond
+
 // StopTime is how long Run may take after its context ended, under a policy.
 func StopTime(p policy.Shutdown) time.Duration {
 	return p.Grace.D() + settleReserve + lastReserve + settleReserve
@@ -85,10 +90,11 @@ func (e *Engine) Run(ctx context.Context) (Report, error) {
 	return report, err
 }
 
-// Abort cuts the grace of a stop short: what runs is cancelled now, and Run
-// returns once it has been given back, or after the rest of StopTime. It is for a
-// second signal: by itself it stops nothing. It may be called at any time, from
-// any goroutine, and more than once.
+// Abort cuts a stop short: what runs is cancelled now, and Run returns once it has
+// been given back, or after 600 ms, with what still was not as abandoned. Only a
+// source or a sink whose Close ignores its context can keep it for longer. It is for
+// a second signal: by itself it stops nothing. It may be called at any time, from any
+// goroutine, and more than once.
 func (e *Engine) Abort() { e.aborting.Do(func() { close(e.abort) }) }
 
 // stop brings everything held to its end. taking is the context that ended, or
@@ -108,26 +114,38 @@ func (e *Engine) stop(taking context.Context) {
 	late := errors.Is(context.Cause(taking), ErrLoopTimeout)
 	if late || grace <= 0 || e.ends(nil, grace) {
 		e.cancelWork(errStopping)
-		if e.ends(nil, settleReserve) {
+		if e.endsOrAborted(settleReserve) {
 			e.cancelPublishing(errStopping)
 			e.cancelSettling(errStopping)
-			e.ends(nil, lastReserve)
+			e.endsOrAborted(lastReserve)
 		}
+	}
+}
+
+// endsOrAborted is ends for the time after the work was cancelled: an abort, before or
+// during the wait, leaves abortReserve of it.
+func (e *Engine) endsOrAborted(d time.Duration) bool {
+	if !e.ends(nil, d) {
+		return false
+	}
+	select {
+	case <-e.abort:
+		return e.endsWithin(nil, nil, abortReserve)
+	default:
+		return true
 	}
 }
 
 // ends waits until nothing is held, and returns false then; or true once c
 // receives, d (0 is never) is over, or the stop is aborted.
-func (e *Engine) ends(c <-chan struct{}, d time.Duration) bool {
+func (e *Engine) ends(c <-chan struct{}, d time.Duration) bool { return e.endsWithin(c, e.abort, d) }
+
+func (e *Engine) endsWithin(c, abort <-chan struct{}, d time.Duration) bool {
 	var after <-chan time.Time
 	if d > 0 {
 		t := time.NewTimer(d)
 		defer t.Stop()
 		after = t.C
-	}
-	abort := e.abort
-	if e.stopping.Load() && e.work.Err() != nil {
-		abort = nil // it has had its effect: the rest is bounded
 	}
 	for e.held.Load() > 0 {
 		select {
@@ -149,6 +167,9 @@ func (e *Engine) ends(c <-chan struct{}, d time.Duration) bool {
 func (e *Engine) close(base context.Context) error {
 	ctx, cancel := context.WithTimeout(base, settleReserve)
 	defer cancel()
+	closed := make(chan struct{})
+	defer close(closed)
+	go e.cutClose(cancel, closed)
 	type closer interface{ Close(context.Context) error }
 	closers := map[string]closer{"source": e.in}
 	for name, r := range e.routes {
@@ -169,4 +190,20 @@ func (e *Engine) close(base context.Context) error {
 	}
 	wg.Wait()
 	return errors.Join(errs...)
+}
+
+// cutClose ends a close that goes on abortReserve after an abort.
+func (e *Engine) cutClose(cancel context.CancelFunc, closed <-chan struct{}) {
+	select {
+	case <-closed:
+		return
+	case <-e.abort:
+	}
+	t := time.NewTimer(abortReserve)
+	defer t.Stop()
+	select {
+	case <-closed:
+	case <-t.C:
+		cancel()
+	}
 }

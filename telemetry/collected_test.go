@@ -106,7 +106,7 @@ func everything(task string) engine.Metrics {
 	m := engine.Metrics{
 		Task: task, Connector: "memory", Since: since, Started: 100, Outputs: 200, Stuck: 1,
 		Batch: engine.Histogram{Count: 3, Sum: 12, Bounds: []float64{1, 10}, Counts: []uint64{1, 1, 1}},
-		Empty: 4, Redelivered: 5, LeasesLost: 6, SettleFailed: 7, Ready: true,
+		Empty: 4, Redelivered: 5, LeasesLost: 6, SettleFailed: 7, Restarts: 8, Ready: true,
 		Limits: []engine.LimitMetrics{{Name: "slots", Used: 3, Max: 8}, {Name: "window", Used: 10, Max: 1024}},
 		Lag:    ergon.Lag{Pending: 11, InFlight: 12, Parked: 13, At: since},
 	}

@@ -149,6 +149,7 @@ func (f *faulty) expected() map[string]int64 {
 		"ergon.fetch.empty":                  f.counts["fetch"] - f.counts["batches"],
 		"ergon.redeliveries":                 0,
 		"ergon.leases.lost":                  0,
+		"ergon.task.restarts":                0,
 		"ergon.settle.failures":              f.counts["settle failures"],
 		"ergon.drain.transactions succeeded": 0,
 		"ergon.drain.transactions dead":      0,

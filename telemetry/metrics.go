@@ -59,7 +59,7 @@ type MetricsOptions struct {
 // any Reader (sdkmetric.WithProducer), and may be used by many at once: there are no
 // instruments, so nothing is paid for it until somebody collects.
 //
-// All sums and histograms are cumulative since their engine was made. A Reader passes
+// All sums and histograms are cumulative since Since of their snapshot. A Reader passes
 // on what a Producer gives as it is, so that stays so where delta temporality is
 // preferred (OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE).
 //

@@ -72,6 +72,7 @@ var readings = []reading{
 			}
 		}
 	}},
+	perTask(semconv.MetricRestarts, func(e *engine.Metrics) int64 { return e.Restarts }),
 }
 
 func perTask(m semconv.Metric, number func(*engine.Metrics) int64) reading {

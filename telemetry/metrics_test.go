@@ -90,7 +90,7 @@ func TestMetricsOfAnEngineThatHasNotRun(t *testing.T) {
 	require.Equal(t, slices.Sorted(slices.Values(slices.Concat(
 		perPhase("ergon.attempts"), perPhase("ergon.phase.duration"), perPhase("ergon.retries"), perPhase("ergon.timeouts"),
 		strings.Split("ergon.attempts.stuck,ergon.drain.transactions dead,ergon.drain.transactions succeeded,"+
-			"ergon.fetch.batch.size,ergon.fetch.empty,ergon.leases.lost,ergon.outputs,ergon.redeliveries,ergon.settle.failures,"+
+			"ergon.fetch.batch.size,ergon.fetch.empty,ergon.leases.lost,ergon.outputs,ergon.redeliveries,ergon.settle.failures,ergon.task.restarts,"+
 			"ergon.transaction.duration dead,ergon.transaction.duration succeeded,ergon.transactions.started,"+
 			"ergon.transactions dead BUSINESS,ergon.transactions dead SYSTEM,ergon.transactions dead TIMEOUT,ergon.transactions succeeded", ","),
 	))), names)

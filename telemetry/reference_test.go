@@ -79,7 +79,7 @@ full. A span that failed has the status Error, with the reason as its descriptio
 func (p *page) metrics(t *testing.T) {
 	p.say(`## Metrics
 
-Counters and histograms are cumulative since the task's engine was made. No attribute has an ID or free text for its
+Counters and histograms are cumulative since the run began: a task that is started again goes on. No attribute has an ID or free text for its
 value, so the number of series is bounded by the number of tasks.
 
 These series are there from the beginning, so that a rate over them sees the first event too: whatever did well, the

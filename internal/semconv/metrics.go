@@ -79,6 +79,8 @@ var (
 		KindGauge, []string{AttrTask, AttrPhase}}
 	MetricDrained = Metric{"ergon.drain.transactions", "{transaction}", "What became of the deliveries that were held when the task began to stop.",
 		KindCounter, []string{AttrTask, AttrOutcome}}
+	MetricRestarts = Metric{"ergon.task.restarts", "{restart}", "How often the task was started again after it had failed.",
+		KindCounter, []string{AttrTask}}
 	MetricExportFailures = Metric{"ergon.telemetry.failures", "{export}", "Exports of telemetry that failed; what they held is lost.",
 		KindCounter, []string{AttrSignal}}
 	MetricTelemetryLost = Metric{"ergon.telemetry.lost", "{item}", "Spans, log records and collections of metrics that were not exported: an export failed, or more waited than is kept.",
@@ -92,6 +94,6 @@ func Metrics() []Metric {
 		MetricPhaseDuration, MetricRunning, MetricAttempts, MetricRetries, MetricTimeouts, MetricBackoff, MetricStuck,
 		MetricBatch, MetricEmpty, MetricRedeliveries, MetricLeasesLost, MetricSettleFailures,
 		MetricLimitUsed, MetricLimit, MetricPending, MetricInFlight, MetricParked, MetricReady, MetricBreakerOpen, MetricDrained,
-		MetricExportFailures, MetricTelemetryLost,
+		MetricRestarts, MetricExportFailures, MetricTelemetryLost,
 	}
 }

@@ -41,6 +41,8 @@ type Config struct {
 	Parking Parking `yaml:"parking"`
 	// The admin server: health, status and decision trails over HTTP.
 	Admin Admin `yaml:"admin"`
+	// What becomes of a task that fails as a whole, and of one that stands still.
+	Runner Runner `yaml:"runner"`
 	// To whom traces, metrics and log lines are sent. OpenTelemetry's variables, OTEL_*,
 	// win over what stands here. Default: to nobody.
 	Telemetry telemetry.Config `yaml:"telemetry"`
@@ -155,6 +157,7 @@ func Default() Config {
 		DeadLetters: DeadLetters{Stream: bus.DefaultDeadStream, Subject: bus.DefaultDeadPrefix},
 		Parking:     Parking{Stream: bus.DefaultParkedStream, Subject: bus.DefaultParkedPrefix},
 		Admin:       Admin{Trail: DefaultTrail},
+		Runner:      DefaultRunner(),
 	}
 }
 

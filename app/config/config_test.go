@@ -101,6 +101,7 @@ streams:
 dead_letters: { stream: DEAD, subject: dead, storage: memory, max_age: 1h, max_bytes: 5, replicas: 1 }
 parking: { stream: LATER, subject: later, storage: memory, replicas: 3 }
 admin: { listen: "0.0.0.0:9401", token: t, pprof: true, allow_insecure: true, trail: 7 }
+runner: { restarts: 9, backoff: 2s, backoff_cap: 1m, watchdog: 5m }
 tasks:
   t:
     source:
@@ -136,6 +137,9 @@ tasks:
 		DeadLetters: config.DeadLetters{Stream: "DEAD", Subject: "dead", Storage: "memory", MaxAge: policy.Duration(time.Hour), MaxBytes: 5, Replicas: 1},
 		Parking:     config.Parking{Stream: "LATER", Subject: "later", Storage: "memory", Replicas: 3},
 		Admin:       config.Admin{Listen: "0.0.0.0:9401", Token: "t", Pprof: true, AllowInsecure: true, Trail: 7},
+		Runner: config.Runner{
+			Restarts: 9, Backoff: policy.Duration(2 * time.Second), BackoffCap: policy.Duration(time.Minute), Watchdog: policy.Duration(5 * time.Minute),
+		},
 		Tasks: map[string]config.Task{"t": {
 			Source: config.Source{JetStream: &config.JetStreamSource{Consumer: bus.Consumer{
 				Stream: "S", Durable: "d", Subjects: []string{"s.a", "s.b.*"}, Description: "x",

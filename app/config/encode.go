@@ -31,7 +31,7 @@ func (c Config) MarshalJSON() ([]byte, error) {
 func (c Config) document() any { return encode(reflect.ValueOf(c)) }
 
 // encode is the way back from decode. What is zero is left out where zero is the
-// default, which it is in all but the policies and the dead letters.
+// default, which it is in all but the policies, the dead letters and the runner.
 func encode(v reflect.Value) any {
 	switch value := v.Interface().(type) {
 	case policy.Consumer:
@@ -69,7 +69,7 @@ func encode(v reflect.Value) any {
 		}
 		return out
 	case reflect.Struct:
-		_, whole := v.Interface().(DeadLetters)
+		whole := v.Type() == reflect.TypeFor[DeadLetters]() || v.Type() == reflect.TypeFor[Runner]()
 		out := yaml.MapSlice{}
 		for _, f := range fieldsOf(v.Type()) {
 			if field := v.FieldByIndex(f.index); whole || !field.IsZero() {

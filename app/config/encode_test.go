@@ -45,6 +45,11 @@ admin:
   listen: :9400
   token: xxxxx
   trail: 1024
+runner:
+  restarts: 5
+  backoff: 1s
+  backoff_cap: 30s
+  watchdog: 1m
 tasks:
   t:
     source:

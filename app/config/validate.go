@@ -79,6 +79,7 @@ func (v *validator) local(c *Config) {
 	v.deadLetters(path{"dead_letters"}, c.DeadLetters, DeadLetters{})
 	v.parking(path{"parking"}, c.Parking)
 	v.admin(path{"admin"}, c.Admin)
+	v.runner(path{"runner"}, c.Runner)
 	v.telemetry(c.Telemetry)
 	for _, name := range c.TaskNames() {
 		v.task(path{"tasks", name}, name, c.Tasks[name], c.DeadLetters)

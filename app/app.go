@@ -68,14 +68,16 @@ var Registry = fx.Module("ergon.registry", fx.Provide(func(in tasksIn) Registere
 
 // Module provides a *Runner and starts and stops it with the application. It
 // needs Options in the graph. When every task has ended by itself, or one has
-// failed, the application is shut down, with the exit code of Runner.ExitCode.
+// failed for good, the application is shut down, with the exit code of Runner.ExitCode.
 var Module = fx.Module("ergon",
 	Registry,
 	fx.Provide(NewRunner),
 	fx.Invoke(func(lc fx.Lifecycle, sd fx.Shutdowner, r *Runner) {
 		lc.Append(fx.Hook{
 			OnStart: func(ctx context.Context) error {
-				if err := r.Start(ctx); err != nil {
+				starting, cancel := startWithin(ctx)
+				defer cancel()
+				if err := r.Start(starting); err != nil {
 					return err
 				}
 				go func() {
@@ -89,10 +91,13 @@ var Module = fx.Module("ergon",
 	}),
 )
 
-// stopReserve is what the end of everything but the engines may take: services,
-// the bus, an embedded server. telemetryReserve comes on top, for telling of it: a
-// receiver that does not answer must cost none of the rest its time.
-const (
-	stopReserve      = 5 * time.Second
-	telemetryReserve = 4 * time.Second
-)
+// startWithin ends before ctx does, if ctx ends at all: fx takes back what was started
+// only in the time of the start itself, and leaves a hook alone that does not return.
+func startWithin(ctx context.Context) (context.Context, context.CancelFunc) {
+	end, ok := ctx.Deadline()
+	if !ok {
+		return context.WithCancel(ctx)
+	}
+	left := time.Until(end)
+	return context.WithDeadline(ctx, end.Add(-min(startReserve, left/4)))
+}

@@ -35,6 +35,8 @@ type bound struct {
 	prod   policy.Producer   // of a task that produces
 	feeds  []<-chan struct{} // ended of the tasks that send to this one's source
 	ended  chan struct{}
+
+	untilEmpty bool // see Options.UntilEmpty
 }
 
 func sorted(tasks []Task) Registered {
@@ -91,7 +93,7 @@ func bind(tasks Registered, opts Options) ([]bound, error) {
 		if opts.Limit > 0 {
 			prod.Loop.Limit = opts.Limit
 		}
-		all = append(all, bound{task: t, config: c, policy: p, prod: prod, ended: make(chan struct{})})
+		all = append(all, bound{task: t, config: c, policy: p, prod: prod, ended: make(chan struct{}), untilEmpty: opts.UntilEmpty})
 	}
 	if len(all) == 0 && len(faults) == 0 {
 		fault("there is nothing to run: no module provides a task")
@@ -201,12 +203,12 @@ func feeds(from, to config.Task) bool {
 }
 
 // source makes a task's source.
-func (r *Runner) source(ctx context.Context, t bound) (ergon.Source, error) {
+func (r *Runner) source(ctx context.Context, t bound, p *parts) (ergon.Source, error) {
 	letters, err := r.conn.NewDeadLetters(ctx, t.config.DeadLetters.Config(), r.letters)
 	if err != nil {
 		return nil, err
 	}
-	r.closers = append(r.closers, letters.Close)
+	p.closers = append(p.closers, letters.Close)
 	js := t.config.Source.JetStream
 	cfg := jetstream.SourceConfig{
 		Bus: r.conn.Bus, Task: t.task.Name(), DeadLetters: letters, Logger: r.log,
@@ -226,7 +228,7 @@ func (r *Runner) source(ctx context.Context, t bound) (ergon.Source, error) {
 	if err != nil {
 		return nil, err
 	}
-	r.lost = append(r.lost, source.Lost)
+	p.lost = source.Lost
 	if len(t.feeds) > 0 && r.opts.UntilEmpty {
 		return &fed{Source: source, feeds: t.feeds}, nil
 	}
@@ -254,7 +256,7 @@ func (r *Runner) parking(ctx context.Context, parks bool) (*bus.Parking, error) 
 }
 
 // sinks makes one sink per route, over one publisher.
-func (r *Runner) sinks(t bound) (map[string]ergon.Sink, error) {
+func (r *Runner) sinks(t bound, p *parts) (map[string]ergon.Sink, error) {
 	sinks := make(map[string]ergon.Sink, len(t.config.Routes))
 	if len(t.config.Routes) == 0 {
 		return sinks, nil
@@ -267,7 +269,7 @@ func (r *Runner) sinks(t bound) (map[string]ergon.Sink, error) {
 	if err != nil {
 		return nil, err
 	}
-	r.closers = append(r.closers, pub.Close)
+	p.closers = append(p.closers, pub.Close)
 	for name, route := range t.config.Routes {
 		sink, err := jetstream.NewSink(pub, route.JetStream.Subject, jetstream.InStream(route.JetStream.Stream))
 		if err != nil {

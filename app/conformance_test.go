@@ -100,6 +100,7 @@ func TestServicesOutliveTheirTasks(t *testing.T) {
 // code says so; what it had done stands in its report.
 func TestFailedTaskShowsInTheExitCode(t *testing.T) {
 	cfg := parse(t, filepath.Join(t.TempDir(), "store"), one)
+	cfg.Runner.Restarts = 0
 	var runner *app.Runner
 	fxApp := fx.New(
 		app.Tasks(func() app.Task { return app.Consume("one", upper{}) }),

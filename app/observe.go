@@ -18,16 +18,15 @@ type observed struct {
 	admin *admin.Server // nil for none
 	trail *engine.Trail // of all engines
 
-	ending context.Context                  // ends when the stop begins
-	ready  atomic.Pointer[[]*engine.Engine] // nil until everything was started
-	bus    atomic.Pointer[Conn]
+	ready atomic.Pointer[[]*life] // nil until everything was started
+	bus   atomic.Pointer[Conn]
 }
 
 // observeRun begins to answer, before anything is opened: a start that hangs is told of
-// too. running ends when the stop begins.
-func (r *Runner) observeRun(running context.Context) error {
+// too.
+func (r *Runner) observeRun() error {
 	c := r.opts.Config.Admin
-	r.trail, r.ending = engine.NewTrail(c.Trail), running
+	r.trail = engine.NewTrail(c.Trail)
 	if c.IsOff() {
 		return nil
 	}
@@ -51,8 +50,16 @@ func (r *Runner) observeRun(running context.Context) error {
 
 // startedAll says that every engine is made and begins to run.
 func (r *Runner) startedAll() {
-	r.ready.Store(&r.engines)
-	r.telemetry.engines.Store(&r.engines)
+	r.ready.Store(&r.fleet.lives)
+	r.telemetry.tasks.Store(&r.fleet.lives)
+}
+
+// tasksShown are all of them, none while starting.
+func (r *Runner) tasksShown() []*life {
+	if lives := r.ready.Load(); lives != nil {
+		return *lives
+	}
+	return nil
 }
 
 // closeAdmin is called last: until then it tells how the stop goes.
@@ -60,7 +67,7 @@ func (r *Runner) closeAdmin(ctx context.Context) error {
 	if r.admin == nil {
 		return nil
 	}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), adminReserve)
+	ctx, cancel := r.closing(ctx, adminReserve)
 	defer cancel()
 	return r.admin.Close(ctx)
 }
@@ -82,9 +89,9 @@ var _ admin.Process = process{}
 // State is Stopping also once every task has ended by itself.
 func (p process) State() admin.State {
 	select {
-	case <-p.r.done:
+	case <-p.r.fleet.done:
 		return admin.Stopping
-	case <-p.r.ending.Done():
+	case <-p.r.fleet.fetching.Done():
 		return admin.Stopping
 	default:
 	}
@@ -94,12 +101,18 @@ func (p process) State() admin.State {
 	return admin.Running
 }
 
-func (p process) Engines() []*engine.Engine {
-	if engines := p.r.ready.Load(); engines != nil {
-		return *engines
+// Tasks are in the order in which they are run.
+func (p process) Tasks() []admin.Task {
+	lives := p.r.tasksShown()
+	all := make([]admin.Task, len(lives))
+	for i, l := range lives {
+		all[i] = l
 	}
-	return nil
+	return all
 }
+
+// Services are in the order of their names.
+func (p process) Services() []engine.Check { return checkServices(p.r.services) }
 
 // Transport is the connection, as far as the client knows: nothing is asked of it.
 func (p process) Transport() []engine.Check {

@@ -5,10 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"slices"
-	"strings"
 	"sync"
-	"time"
 
 	"go.uber.org/fx"
 
@@ -45,56 +42,48 @@ type Options struct {
 	Telemetry *Telemetry
 }
 
-// ExitCode of a run.
-const (
-	ExitDone      = 0 // done, or stopped with a clean drain
-	ExitFailed    = 1 // a task failed
-	ExitAbandoned = 3 // something was not settled when the run ended
-)
-
-// Runner runs the configured tasks, each in an engine of its own.
+// Runner runs the configured tasks, each in an engine of its own. A task that fails is
+// started again; one that ends or fails does not take the others with it. See
+// config.Runner for when it gives up, and Err for why.
 type Runner struct {
-	opts  Options
-	log   *slog.Logger
-	tasks []bound
+	opts     Options
+	log      *slog.Logger
+	tasks    []bound
+	services []service
 
 	conn    *Conn
 	letters *bus.Publisher // of dead letters
 	ballast *engine.Ballast
-	closers []func(context.Context) error
-	engines []*engine.Engine
-	lost    []func() error // by engine: what its source lost, see jetstream.Source.Lost
+	fleet   *fleet
 	observed
 	told
 
-	stop    context.CancelFunc // ends fetching
-	wg      sync.WaitGroup
-	done    chan struct{}
 	stopped sync.Once
-
-	mu      sync.Mutex
-	reports []engine.Report
-	err     error
 }
 
 type runnerIn struct {
 	fx.In
-	Options Options
-	Tasks   Registered
+	Options  Options
+	Tasks    Registered
+	Services []service `group:"ergon.services"`
 }
 
 // NewRunner checks that tasks and configuration fit together. The error is a
 // *WiringError with every fault. Nothing is opened yet.
 func NewRunner(in runnerIn) (*Runner, error) {
-	r := &Runner{opts: in.Options, log: in.Options.Logger, done: make(chan struct{})}
+	r := &Runner{opts: in.Options, log: in.Options.Logger, services: in.Services}
 	if r.log == nil {
 		r.log = slog.New(slog.DiscardHandler)
 	}
+	sortServices(r.services)
 	var err error
 	r.tasks, err = bind(in.Tasks, in.Options)
 	if err != nil {
 		return nil, err
 	}
+	// The context of a start bounds the start alone, and values of it are nobody's.
+	r.fleet = newFleet(context.Background(), in.Options.Config.Runner, r.log)
+	r.fleet.stopTime = r.engineStopTime()
 	return r, nil
 }
 
@@ -108,19 +97,18 @@ func (r *Runner) Start(ctx context.Context) (err error) {
 		defer context.AfterFunc(by, func() { cancel(context.Cause(by)) })()
 		ctx = interruptible
 	}
-	running, stop := context.WithCancel(context.WithoutCancel(ctx))
-	r.stop, r.ballast = stop, engine.NewBallast()
+	r.ballast = engine.NewBallast()
 	defer func() {
 		if err != nil {
-			stop()
+			r.fleet.stop()
 			err = errors.Join(err, r.close(ctx))
-			close(r.done)
+			close(r.fleet.done)
 		}
 	}()
 	if err := r.tellRun(ctx); err != nil {
 		return err
 	}
-	if err := r.observeRun(running); err != nil {
+	if err := r.observeRun(); err != nil {
 		return err
 	}
 	if r.conn = r.opts.Conn; r.conn == nil {
@@ -135,22 +123,15 @@ func (r *Runner) Start(ctx context.Context) (err error) {
 	if r.letters, err = r.conn.NewPublisher(bus.PublisherConfig{Window: 256}); err != nil {
 		return err
 	}
-	r.closers = append(r.closers, r.letters.Close)
 	for _, t := range r.tasks {
-		e, err := r.engine(ctx, t)
+		l, err := r.life(ctx, t)
 		if err != nil {
 			return fmt.Errorf("task %q: %w", t.task.Name(), err)
 		}
-		r.engines = append(r.engines, e)
+		r.fleet.lives = append(r.fleet.lives, l)
 	}
 	r.startedAll()
-	for i, e := range r.engines {
-		r.wg.Go(func() { r.run(running, r.tasks[i], e, r.lost[i]) })
-	}
-	go func() {
-		r.wg.Wait()
-		close(r.done)
-	}()
+	r.fleet.run()
 	return nil
 }
 
@@ -170,130 +151,52 @@ func (r *Runner) ensure(ctx context.Context) error {
 	return err
 }
 
-// run is one task's life.
-func (r *Runner) run(ctx context.Context, t bound, e *engine.Engine, lost func() error) {
-	defer close(t.ended)
-	report, err := e.Run(ctx)
-	if err == nil && r.opts.UntilEmpty {
-		if err = lost(); err != nil { // it is empty, but not since all was done
-			err = fmt.Errorf("task %q: %w", t.task.Name(), err)
-		}
-	}
-	r.mu.Lock()
-	r.reports = append(r.reports, report)
-	if err != nil {
-		r.err = errors.Join(r.err, err)
-	}
-	r.mu.Unlock()
-	if err != nil {
-		// The others are drained: a process that lost one of its tasks and looks
-		// healthy is worse than one that ends and says why.
-		r.stop()
-	}
-}
-
-// Done is closed when every task has ended, or the start has failed.
-func (r *Runner) Done() <-chan struct{} { return r.done }
-
-// Conn is the bus, once Start has returned.
-func (r *Runner) Conn() *Conn { return r.conn }
-
-// Abort cuts a drain short: see engine.Engine.Abort.
-func (r *Runner) Abort() {
-	for _, e := range r.engines {
-		e.Abort()
-	}
-}
-
-// StopTime is how long Stop may take.
-func (r *Runner) StopTime() time.Duration {
-	longest := time.Duration(0)
-	for _, t := range r.tasks {
-		longest = max(longest, engine.StopTime(t.policy.Shutdown), engine.StopTime(t.prod.Shutdown))
-	}
-	return longest + stopReserve + telemetryReserve
-}
-
-// Stop drains every task, and closes what Start opened. When ctx ends the drain
-// is cut short. It is idempotent.
-func (r *Runner) Stop(ctx context.Context) error {
-	var err error
-	r.stopped.Do(func() {
-		r.stop()
-		select {
-		case <-r.done:
-		case <-ctx.Done():
-			r.Abort()
-			<-r.done
-		}
-		closing, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopReserve)
-		defer cancel()
-		err = r.close(closing)
-	})
-	return err
-}
-
-func (r *Runner) close(ctx context.Context) error {
-	var errs []error
-	for _, closer := range slices.Backward(r.closers) {
-		errs = append(errs, closer(ctx))
-	}
-	if r.conn != nil && r.opts.Conn == nil {
-		errs = append(errs, r.conn.Close(ctx))
-	}
-	r.ballast.Release()
-	return errors.Join(append(errs, r.closeAdmin(ctx), r.closeTelemetry(ctx))...)
-}
-
-// Reports are what the tasks did, by name; of those that have ended.
-func (r *Runner) Reports() []engine.Report {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	reports := slices.Clone(r.reports)
-	slices.SortFunc(reports, func(a, b engine.Report) int { return strings.Compare(a.Task, b.Task) })
-	return reports
-}
-
-// Snapshots are what the tasks are doing now, by name.
-func (r *Runner) Snapshots() []engine.Snapshot {
-	all := make([]engine.Snapshot, len(r.engines))
-	for i, e := range r.engines {
-		all[i] = e.Snapshot()
-	}
-	return all
-}
-
-// Err is why tasks failed, nil if none did.
-func (r *Runner) Err() error {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return r.err
-}
-
-// ExitCode is what the process should end with.
-func (r *Runner) ExitCode() int {
-	if r.Err() != nil {
-		return ExitFailed
-	}
-	for _, report := range r.Reports() {
-		if report.Abandoned > 0 {
-			return ExitAbandoned
-		}
-	}
-	return ExitDone
-}
-
-// engine makes a task's source, sinks and engine.
-func (r *Runner) engine(ctx context.Context, t bound) (*engine.Engine, error) {
-	source, err := r.source(ctx, t)
+// life makes a task's first engine.
+func (r *Runner) life(ctx context.Context, t bound) (*life, error) {
+	p, err := r.parts(ctx, t)
 	if err != nil {
 		return nil, err
 	}
-	sinks, err := r.sinks(t)
+	return &life{
+		bound: t, rules: r.opts.Config.Runner, log: r.log, fatal: r.fleet.fail, now: p,
+		make: func(ctx context.Context, t bound) (*parts, error) {
+			if err := r.ensureSource(ctx, t); err != nil {
+				return nil, err
+			}
+			return r.parts(ctx, t)
+		},
+	}, nil
+}
+
+// ensureSource makes the stream of a task's source if it is missing: of one that was
+// deleted a task that is started again can't make its consumer.
+func (r *Runner) ensureSource(ctx context.Context, t bound) error {
+	for _, s := range r.opts.Config.Topology() {
+		if js := t.config.Source.JetStream; js != nil && s.Name == js.Stream {
+			_, err := r.conn.EnsureStream(ctx, s)
+			return err
+		}
+	}
+	return nil
+}
+
+// parts makes a task's source, sinks and engine.
+func (r *Runner) parts(ctx context.Context, t bound) (_ *parts, err error) {
+	p := &parts{}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, p.close(ctx))
+		}
+	}()
+	source, err := r.source(ctx, t, p)
+	if err != nil {
+		return nil, err
+	}
+	sinks, err := r.sinks(t, p)
 	if err != nil {
 		return nil, errors.Join(err, source.Close(ctx))
 	}
-	e, err := engine.New(engine.Config{
+	p.engine, err = engine.New(engine.Config{
 		Task: t.task, Source: source, Sinks: sinks, Policy: t.policy, Producer: t.prod,
 		App: r.opts.Config.App, Connector: "jetstream", Observe: observers(r.observe, r.opts.Observe), Routine: r.routine(),
 		Tracer: r.tracer(t), Trail: r.trail,
@@ -301,7 +204,7 @@ func (r *Runner) engine(ctx context.Context, t bound) (*engine.Engine, error) {
 	if err != nil {
 		return nil, errors.Join(err, source.Close(ctx))
 	}
-	return e, nil
+	return p, nil
 }
 
 // routine says when events of transactions that do well are wanted; nil is always.

@@ -17,7 +17,7 @@ import (
 // down after that: what the end of a run has to say goes through it too.
 type Telemetry struct {
 	*telemetry.Telemetry
-	engines atomic.Pointer[[]*engine.Engine]
+	tasks atomic.Pointer[[]*life]
 }
 
 // OpenTelemetry makes what the configuration and the OTEL_* variables ask for. env
@@ -37,15 +37,15 @@ func OpenTelemetry(ctx context.Context, c *config.Config, env func(string) (stri
 	return t, err
 }
 
-// metrics are those of all engines, once there are any.
+// metrics are those of all tasks, once there are any.
 func (t *Telemetry) metrics() []engine.Metrics {
-	engines := t.engines.Load()
-	if engines == nil {
+	tasks := t.tasks.Load()
+	if tasks == nil {
 		return nil
 	}
-	all := make([]engine.Metrics, len(*engines))
-	for i, e := range *engines {
-		all[i] = e.Metrics()
+	all := make([]engine.Metrics, len(*tasks))
+	for i, l := range *tasks {
+		all[i] = l.Metrics()
 	}
 	return all
 }
@@ -96,7 +96,9 @@ func (r *Runner) closeTelemetry(ctx context.Context) error {
 	err := r.events.Flush()
 	if r.own {
 		// What could not be sent is no failure of the run: nothing was lost of it.
-		if err := r.telemetry.Shutdown(context.WithoutCancel(ctx)); err != nil {
+		ctx, cancel := r.closing(ctx, telemetryReserve)
+		defer cancel()
+		if err := r.telemetry.Shutdown(ctx); err != nil {
 			r.log.Warn("telemetry was lost", "error", err)
 		}
 	}

@@ -75,7 +75,9 @@ func (c *command) run(opts app.Options, admin string, pprof bool) error {
 		return err
 	}
 	// Also when the stop failed: what was done is done, and the error says the rest.
-	if printErr := c.printReports(runner.Reports(), time.Since(began)); printErr != nil {
+	drains := runner.Drains()
+	c.sayDrains(drains)
+	if printErr := c.printReports(runner.Reports(), drains, time.Since(began)); printErr != nil {
 		return errors.Join(err, printErr)
 	}
 	if err != nil {
@@ -110,16 +112,21 @@ func (c *command) drive(opts app.Options, until context.Context, running func(*a
 	if err := fxApp.Err(); err != nil {
 		return nil, err
 	}
-	starting, cancel := context.WithTimeout(context.WithoutCancel(c.stop.ctx), fx.DefaultTimeout)
+	starting, cancel := context.WithTimeout(context.WithoutCancel(c.stop.ctx), startTime)
+	unforced := c.stop.afterForce(0, cancel)
 	err = fxApp.Start(starting)
+	unforced()
 	cancel()
 	if err != nil { // fx has stopped what it had started
+		if c.stop.forcedBy() != 0 {
+			return nil, err
+		}
 		if c.stop.ctx.Err() != nil && errors.Is(err, context.Canceled) {
 			return nil, &exitError{exitDone, errors.New("stopped before it had started")}
 		}
 		if c.stop.ctx.Err() == nil && errors.Is(err, context.DeadlineExceeded) {
 			return nil, fmt.Errorf("not started within %s: see whether NATS at %s answers, JetStream above all: %w",
-				fx.DefaultTimeout, opts.Config.Bus.Redacted().URL, err)
+				startTime, opts.Config.Bus.Redacted().URL, err)
 		}
 		return nil, err
 	}
@@ -131,19 +138,23 @@ func (c *command) drive(opts app.Options, until context.Context, running func(*a
 	}
 	stopping, cancel := context.WithTimeout(context.WithoutCancel(c.stop.ctx), runner.StopTime())
 	defer cancel()
-	watch := make(chan struct{})
-	defer close(watch)
-	go func() {
-		select {
-		case <-c.stop.force:
-			runner.Abort()
-		case <-watch:
-		}
-	}()
+	// A forced end has a bound of its own: what is left by then, a service that hangs
+	// above all, ends with the process.
+	defer c.stop.afterForce(0, runner.Abort)()
+	defer c.stop.afterForce(app.ForceTime-forceReserve, cancel)()
 	err = fxApp.Stop(stopping)
 	ended()
+	if c.stop.forcedBy() != 0 {
+		err = nil // that something was left behind is what was asked for
+	}
 	return runner, err
 }
+
+// startTime is how long a start may take, with taking it back when it fails.
+const startTime = 20 * time.Second
+
+// forceReserve is what saying how a forced end went may take.
+const forceReserve = 100 * time.Millisecond
 
 // closeWithin is how long closing the bus may take.
 const closeWithin = 5 * time.Second
@@ -181,12 +192,34 @@ func runLine(all []engine.Snapshot) string {
 	return line
 }
 
-func (c *command) printReports(reports []engine.Report, took time.Duration) error {
+// sayDrains tells a person how the stop went; --json has it in the result.
+func (c *command) sayDrains(drains []app.Drained) {
+	if c.json {
+		return
+	}
+	for _, d := range drains {
+		line := fmt.Sprintf("drained %s: %s finished, %s released, %s abandoned, in %s",
+			d.Task, thousands(d.Finished), thousands(d.Released), thousands(d.Abandoned), short(d.Took))
+		if d.Lost > 0 {
+			line += fmt.Sprintf(", %s lost leases", thousands(d.Lost))
+		}
+		if d.Abandoned > 0 {
+			line += "; what was abandoned comes again when its leases end"
+		}
+		if !d.Ended {
+			line += "; the task does not end, and was left behind"
+		}
+		fmt.Fprintln(c.Stderr, line)
+	}
+}
+
+func (c *command) printReports(reports []engine.Report, drains []app.Drained, took time.Duration) error {
 	if c.json {
 		return c.printJSON(struct {
 			Tasks   []engine.Report `json:"tasks"`
+			Drained []app.Drained   `json:"drained"` // those that ran when the stop began
 			Seconds float64         `json:"seconds"`
-		}{reports, took.Seconds()})
+		}{reports, drains, took.Seconds()})
 	}
 	for _, r := range reports {
 		if err := c.printf("%s: %s succeeded, %s dead, %s retries, %s deferred, %s released, %s lost leases, %s abandoned, in %s\n",

@@ -5,6 +5,7 @@ import (
 	"os"
 	"sync"
 	"syscall"
+	"time"
 )
 
 // stopper turns signals into the end of a context, and a second one into a
@@ -49,6 +50,27 @@ func (s *stopper) forcedBy() syscall.Signal {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.forced
+}
+
+// afterForce calls f d after the end is forced. The returned function takes that back,
+// and is called once.
+func (s *stopper) afterForce(d time.Duration, f func()) (cancel func()) {
+	quit := make(chan struct{})
+	go func() {
+		select {
+		case <-s.force:
+		case <-quit:
+			return
+		}
+		t := time.NewTimer(d)
+		defer t.Stop()
+		select {
+		case <-t.C:
+			f()
+		case <-quit:
+		}
+	}()
+	return func() { close(quit) }
 }
 
 func (s *stopper) close() {

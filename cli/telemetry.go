@@ -25,7 +25,10 @@ func (c *command) tell(opts *app.Options) (done func(), err error) {
 	}
 	return func() {
 		// What could not be sent is no failure of the run: nothing was lost of it.
-		if err := t.Shutdown(context.WithoutCancel(c.stop.ctx)); err != nil {
+		ctx, cancel := context.WithCancel(context.WithoutCancel(c.stop.ctx))
+		defer cancel()
+		defer c.stop.afterForce(forceReserve, cancel)()
+		if err := t.Shutdown(ctx); err != nil {
 			own.Warn("telemetry was lost", "error", err)
 		}
 	}, nil

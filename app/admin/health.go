@@ -15,6 +15,7 @@ type Readiness struct {
 	// Reasons are why it is not ready, each with the task's name in front.
 	Reasons   []string        `json:"reasons"`
 	Transport []Checked       `json:"transport"`
+	Services  []Checked       `json:"services"`
 	Tasks     []TaskReadiness `json:"tasks"`
 }
 
@@ -62,9 +63,11 @@ func (s *Server) readiness() Readiness {
 	}
 	r.Transport, _ = checked(s.c.Process.Transport())
 	why("", r.Transport)
-	for _, e := range s.c.Process.Engines() {
-		t := TaskReadiness{Task: e.Name()}
-		t.Checks, t.Ready = checked(e.Checks())
+	r.Services, _ = checked(s.c.Process.Services())
+	why("service ", r.Services)
+	for _, of := range s.c.Process.Tasks() {
+		t := TaskReadiness{Task: of.Name()}
+		t.Checks, t.Ready = checked(of.Checks())
 		why(t.Task+": ", t.Checks)
 		r.Tasks = append(r.Tasks, t)
 	}
@@ -74,8 +77,8 @@ func (s *Server) readiness() Readiness {
 // alive says why only a new process can help, nil if that is not so.
 func (s *Server) alive() error {
 	var errs []error
-	for _, e := range s.c.Process.Engines() {
-		errs = append(errs, e.Alive())
+	for _, t := range s.c.Process.Tasks() {
+		errs = append(errs, t.Alive())
 	}
 	return errors.Join(errs...)
 }

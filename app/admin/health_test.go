@@ -16,6 +16,7 @@ import (
 	"github.com/ergon-framework/ergon/bus/embedded"
 	"github.com/ergon-framework/ergon/connectors/jetstream"
 	"github.com/ergon-framework/ergon/connectors/memory"
+	"github.com/ergon-framework/ergon/engine"
 	"github.com/ergon-framework/ergon/policy"
 )
 
@@ -43,10 +44,25 @@ func TestStates(t *testing.T) {
 	require.Equal(t, http.StatusServiceUnavailable, code)
 	require.Equal(t, admin.Readiness{
 		State: admin.Running, Reasons: []string{"bus: NATS can't be reached:; refused"}, Tasks: []admin.TaskReadiness{},
-		Transport: []admin.Checked{{Check: "bus", Reason: "NATS can't be reached:; refused"}},
+		Transport: []admin.Checked{{Check: "bus", Reason: "NATS can't be reached:; refused"}}, Services: []admin.Checked{},
 	}, ready)
 	code, _ = s.get("/livez")
 	require.Equal(t, http.StatusOK, code, "a new process would not reach it either")
+}
+
+// A service that is not well makes the process unready, and does not end it.
+func TestUnreadyService(t *testing.T) {
+	p := newProcess()
+	p.services = []engine.Check{{Part: "geo", Err: errors.New("the index is loading")}, {Part: "rates"}}
+	s := start(t, admin.Config{Process: p})
+	code, ready := into[admin.Readiness](s, "/readyz")
+	require.Equal(t, http.StatusServiceUnavailable, code)
+	require.Equal(t, []string{"service geo: the index is loading"}, ready.Reasons)
+	want := []admin.Checked{{Check: "geo", Reason: "the index is loading"}, {Check: "rates", OK: true}}
+	require.Equal(t, want, ready.Services)
+	_, status := into[admin.Status](s, "/status")
+	require.Equal(t, want, status.Services)
+	require.True(t, status.Live)
 }
 
 // A dead-letter store that refuses makes its task unready, with the reason, until it

@@ -4,8 +4,6 @@ import (
 	"context"
 	"sync"
 	"time"
-
-	"github.com/ergon-framework/ergon/engine"
 )
 
 // sampleEvery is how often what was done is noted, and samples for how many of them
@@ -15,18 +13,18 @@ const (
 	samples     = 61
 )
 
-// done is what an engine had brought to a final outcome.
+// done is what a task had brought to a final outcome.
 type done struct{ all, dead int64 }
 
-func doneBy(e *engine.Engine) done {
-	r := e.Snapshot().Report
+func doneBy(t Task) done {
+	r := t.Snapshot().Report
 	return done{r.Succeeded + r.Dead, r.Dead}
 }
 
 // sample is what all had done at a moment.
 type sample struct {
 	at time.Time
-	by map[*engine.Engine]done
+	by map[Task]done
 }
 
 // rates remembers samples of the last minute. Counters alone say what was done since
@@ -43,17 +41,17 @@ func (r *rates) run(ctx context.Context, p Process) {
 	for {
 		select {
 		case now := <-tick.C:
-			r.sample(now, p.Engines())
+			r.sample(now, p.Tasks())
 		case <-ctx.Done():
 			return
 		}
 	}
 }
 
-func (r *rates) sample(now time.Time, engines []*engine.Engine) {
-	s := sample{at: now, by: make(map[*engine.Engine]done, len(engines))}
-	for _, e := range engines {
-		s.by[e] = doneBy(e)
+func (r *rates) sample(now time.Time, tasks []Task) {
+	s := sample{at: now, by: make(map[Task]done, len(tasks))}
+	for _, t := range tasks {
+		s.by[t] = doneBy(t)
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -88,10 +86,10 @@ type Rate struct {
 	Seconds float64 `json:"seconds"`
 }
 
-// over is the rate of an engine in the last d.
-func (r *rates) over(now time.Time, d time.Duration, e *engine.Engine) Rate {
-	from, at := r.since(now, d), doneBy(e)
-	before := from.by[e] // zero, if it was made since
+// over is the rate of a task in the last d.
+func (r *rates) over(now time.Time, d time.Duration, t Task) Rate {
+	from, at := r.since(now, d), doneBy(t)
+	before := from.by[t] // zero, if it was made since
 	seconds := now.Sub(from.at).Seconds()
 	if seconds <= 0 {
 		return Rate{}

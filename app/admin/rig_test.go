@@ -27,18 +27,23 @@ const patience = 30 * time.Second
 // process is what a server is asked about.
 type process struct {
 	state     atomic.Value // admin.State
-	engines   []*engine.Engine
+	tasks     []admin.Task
+	services  []engine.Check
 	transport atomic.Pointer[error]
 }
 
 func newProcess(engines ...*engine.Engine) *process {
-	p := &process{engines: engines}
+	p := &process{}
+	for _, e := range engines {
+		p.tasks = append(p.tasks, e)
+	}
 	p.state.Store(admin.Running)
 	return p
 }
 
-func (p *process) State() admin.State        { return p.state.Load().(admin.State) }
-func (p *process) Engines() []*engine.Engine { return p.engines }
+func (p *process) State() admin.State       { return p.state.Load().(admin.State) }
+func (p *process) Tasks() []admin.Task      { return p.tasks }
+func (p *process) Services() []engine.Check { return p.services }
 
 func (p *process) Transport() []engine.Check {
 	check := engine.Check{Part: "bus"}

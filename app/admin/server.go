@@ -28,11 +28,26 @@ const (
 // many goroutines at once, and returns quickly.
 type Process interface {
 	State() State
-	// Engines are those of the tasks, in an order that stays; none while starting.
-	Engines() []*engine.Engine
+	// Tasks are all of them, in an order that stays; none while starting.
+	Tasks() []Task
 	// Transport says how what carries the transactions is: the connection to the bus.
 	Transport() []engine.Check
+	// Services says how the services are, each under its name; see app.Service.
+	Services() []engine.Check
 }
+
+// Task is one task, as a server asks about it. An *engine.Engine is one, and so is what
+// runs a task in one engine after the other. It can be compared with ==.
+type Task interface {
+	Name() string
+	Generation() int
+	Alive() error
+	Checks() []engine.Check
+	Metrics() engine.Metrics
+	Snapshot() engine.Snapshot
+}
+
+var _ Task = (*engine.Engine)(nil)
 
 // Config is what a server is made of. Process is required, the rest may be zero.
 type Config struct {
@@ -116,7 +131,7 @@ func Start(c Config) (*Server, error) {
 		BaseContext: func(net.Listener) context.Context { return base },
 		ErrorLog:    slog.NewLogLogger(s.log.Handler(), slog.LevelDebug),
 	}
-	s.rates.sample(s.since, c.Process.Engines())
+	s.rates.sample(s.since, c.Process.Tasks())
 	s.running.Go(func() { s.rates.run(base, c.Process) })
 	s.running.Go(func() {
 		if err := s.http.Serve(ln); !errors.Is(err, http.ErrServerClosed) {

@@ -20,6 +20,7 @@ type Status struct {
 	Ready         bool       `json:"ready"`
 	Reasons       []string   `json:"reasons"` // why it is not ready
 	Transport     []Checked  `json:"transport"`
+	Services      []Checked  `json:"services"`
 	Tasks         []TaskInfo `json:"tasks"`
 	// LastErrors are the latest transactions that ended as dead letters, the latest
 	// first.
@@ -52,14 +53,14 @@ func (s *Server) describe(now time.Time) Status {
 	ready := s.readiness()
 	st := Status{
 		Build: build(), PID: os.Getpid(), At: now.UTC(), StartedAt: s.since.UTC(), UptimeSeconds: now.Sub(s.since).Seconds(),
-		State: ready.State, Live: true, Ready: ready.Ready, Reasons: ready.Reasons, Transport: ready.Transport,
+		State: ready.State, Live: true, Ready: ready.Ready, Reasons: ready.Reasons, Transport: ready.Transport, Services: ready.Services,
 		Tasks: []TaskInfo{}, LastErrors: s.lastErrors(),
 	}
 	if err := s.alive(); err != nil {
 		st.Live, st.LiveReason = false, oneLine(err)
 	}
-	for _, e := range s.c.Process.Engines() {
-		st.Tasks = append(st.Tasks, s.taskInfo(now, e))
+	for _, t := range s.c.Process.Tasks() {
+		st.Tasks = append(st.Tasks, s.taskInfo(now, t))
 	}
 	return st
 }

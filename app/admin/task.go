@@ -15,6 +15,7 @@ type TaskInfo struct {
 	Live             bool      `json:"live"`
 	Ready            bool      `json:"ready"`
 	Checks           []Checked `json:"checks"`
+	Restarts         int64     `json:"restarts"` // after it had failed; its counts go on
 
 	Started     int64            `json:"started"`  // whose first attempt began
 	Outcomes    map[string]int64 `json:"outcomes"` // all of engine.Outcome
@@ -75,10 +76,10 @@ type Lag struct {
 	At       time.Time `json:"at"`
 }
 
-func (s *Server) taskInfo(now time.Time, e *engine.Engine) TaskInfo {
+func (s *Server) taskInfo(now time.Time, e Task) TaskInfo {
 	m, snapshot := e.Metrics(), e.Snapshot()
 	t := TaskInfo{
-		Task: m.Task, Connector: m.Connector, PolicyGeneration: e.Generation(), Live: e.Alive() == nil,
+		Task: m.Task, Connector: m.Connector, PolicyGeneration: e.Generation(), Live: e.Alive() == nil, Restarts: m.Restarts,
 		Started: m.Started, Outcomes: map[string]int64{}, DeadBy: []DeadBy{},
 		Outputs: m.Outputs, Retries: snapshot.Retries, Redelivered: m.Redelivered, Stuck: m.Stuck,
 		InFlight: InFlight{Held: snapshot.Held, Queued: snapshot.Queued, Running: map[string]int64{}},

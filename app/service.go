@@ -1,0 +1,196 @@
+package app
+
+import (
+	"context"
+	"fmt"
+	"reflect"
+	"slices"
+	"strings"
+	"time"
+
+	"go.uber.org/fx"
+
+	"github.com/ergon-framework/ergon"
+	"github.com/ergon-framework/ergon/engine"
+)
+
+// ServiceStopTime is how long a service may take to stop. One that takes longer is left
+// behind, and the error of the stop names it: what is stopped after it must not pay.
+const ServiceStopTime = 5 * time.Second
+
+// What a service may have. All of it is optional, and at least one is needed: what has
+// none is as well provided with fx.Provide.
+type (
+	starter interface {
+		Start(ctx context.Context) error
+	}
+	stopper interface {
+		Stop(ctx context.Context) error
+	}
+	healthy interface{ Health() error }
+)
+
+// serviceMethods are those by name.
+var serviceMethods = map[string]reflect.Type{
+	"Start": reflect.TypeFor[func(context.Context) error](), "Stop": reflect.TypeFor[func(context.Context) error](),
+	"Health": reflect.TypeFor[func() error](),
+}
+
+const serviceGroup = `group:"ergon.services"`
+
+// service is one that was made.
+type service struct {
+	name  string
+	value any
+}
+
+// Service provides what a constructor returns to the application's tasks and services,
+// as fx.Provide does, and gives it a life of its own:
+//
+//	app.Service(regions.Open) // func(Config) (*regions.Client, error)
+//
+//	func (c *Client) Start(ctx context.Context) error
+//	func (c *Client) Stop(ctx context.Context) error
+//	func (c *Client) Health() error
+//
+// Each of the three methods is optional. Services start in the order of their
+// dependencies, before the first task; when one fails to start, those that were started
+// are stopped again and the application ends. They stop in reverse, after the last task
+// and after the bus was closed, each within ServiceStopTime. Health is asked often, by
+// whoever asks /readyz or /status, so it returns what it knows; an error makes the
+// process unready, and nothing else.
+//
+// The constructor is a function with one result, or one and an error; its parameters are
+// injected. A service is made also if no task needs it. Its name, in errors and in
+// /readyz, is that of its type: regions.Client.
+func Service(constructor any) fx.Option { return NamedService("", constructor) }
+
+// NamedService is Service under a name: of two of one type that two fx.Modules keep
+// private, say.
+func NamedService(name string, constructor any) fx.Option {
+	of, err := serviceType(constructor)
+	if err != nil {
+		return fx.Error(err)
+	}
+	if name == "" {
+		name = strings.TrimLeft(of.String(), "*")
+	}
+	hook := func(call func(context.Context, service) error) any {
+		in := []reflect.Type{reflect.TypeFor[context.Context](), of}
+		t := reflect.FuncOf(in, []reflect.Type{reflect.TypeFor[error]()}, false)
+		return reflect.MakeFunc(t, func(args []reflect.Value) []reflect.Value {
+			return []reflect.Value{errorValue(call(args[0].Interface().(context.Context), service{name, args[1].Interface()}))}
+		}).Interface()
+	}
+	check := reflect.MakeFunc(
+		reflect.FuncOf([]reflect.Type{of}, []reflect.Type{reflect.TypeFor[service](), reflect.TypeFor[error]()}, false),
+		func(args []reflect.Value) []reflect.Value {
+			s := service{name, args[0].Interface()}
+			return []reflect.Value{reflect.ValueOf(s), errorValue(s.check())}
+		}).Interface()
+	return fx.Options(
+		// The hooks are appended when it is made: after those of what it needs, and before
+		// those of what needs it.
+		fx.Provide(fx.Annotate(constructor, fx.OnStart(hook(startService)), fx.OnStop(hook(stopService)))),
+		fx.Provide(fx.Annotate(check, fx.ResultTags(serviceGroup))),
+	)
+}
+
+// serviceType is what a constructor makes.
+func serviceType(constructor any) (reflect.Type, error) {
+	t := reflect.TypeOf(constructor)
+	isError := func(t reflect.Type) bool { return t == reflect.TypeFor[error]() }
+	if t == nil || t.Kind() != reflect.Func || t.NumOut() < 1 || t.NumOut() > 2 || isError(t.Out(0)) || t.NumOut() == 2 && !isError(t.Out(1)) {
+		return nil, fmt.Errorf("app.Service(%T): it takes a constructor, a function with one result, or one and an error", constructor)
+	}
+	return t.Out(0), nil
+}
+
+func errorValue(err error) reflect.Value {
+	v := reflect.New(reflect.TypeFor[error]()).Elem()
+	if err != nil {
+		v.Set(reflect.ValueOf(err))
+	}
+	return v
+}
+
+// check finds methods that look as if they would be called, and would not be.
+func (s service) check() error {
+	v, found := reflect.ValueOf(s.value), false
+	if !v.IsValid() {
+		return fmt.Errorf("service %s: its constructor returned nil", s.name)
+	}
+	for _, name := range []string{"Start", "Stop", "Health"} {
+		m := v.MethodByName(name)
+		if !m.IsValid() {
+			continue
+		}
+		if found = true; m.Type() != serviceMethods[name] {
+			return fmt.Errorf("service %s: %T.%s has the signature %s and would never be called: make it %s, or give it another name",
+				s.name, s.value, name, m.Type(), serviceMethods[name])
+		}
+	}
+	if !found {
+		return fmt.Errorf("service %s: %T has none of Start(context.Context) error, Stop(context.Context) error and Health() error: provide it with fx.Provide",
+			s.name, s.value)
+	}
+	return nil
+}
+
+func startService(ctx context.Context, s service) error {
+	of, ok := s.value.(starter)
+	if !ok {
+		return nil
+	}
+	starting, cancel := startWithin(ctx)
+	defer cancel()
+	return s.within(starting, "start", of.Start)
+}
+
+func stopService(ctx context.Context, s service) error {
+	of, ok := s.value.(stopper)
+	if !ok {
+		return nil
+	}
+	stopping, cancel := context.WithTimeout(ctx, ServiceStopTime)
+	defer cancel()
+	return s.within(stopping, "stop", of.Stop)
+}
+
+// within calls a method of the user's and waits for it no longer than ctx: one that
+// ignores it goes on behind.
+func (s service) within(ctx context.Context, what string, call func(context.Context) error) error {
+	began, result := time.Now(), make(chan error, 1)
+	go func() {
+		var err error
+		defer func() { result <- err }()
+		defer ergon.Recover(&err)
+		err = call(ctx)
+	}()
+	select {
+	case err := <-result:
+		if err != nil {
+			return fmt.Errorf("service %s: %s: %w", s.name, what, err)
+		}
+		return nil
+	case <-ctx.Done():
+		return fmt.Errorf("service %s: %s: it has not returned after %s, and was left behind: let it honour its context: %w",
+			s.name, what, time.Since(began).Round(time.Millisecond), context.Cause(ctx))
+	}
+}
+
+func sortServices(all []service) {
+	slices.SortFunc(all, func(a, b service) int { return strings.Compare(a.name, b.name) })
+}
+
+// checkServices asks those that say how they are.
+func checkServices(all []service) []engine.Check {
+	checks := make([]engine.Check, len(all))
+	for i, s := range all {
+		checks[i] = engine.Check{Part: s.name}
+		if of, ok := s.value.(healthy); ok {
+			checks[i].Err = func() (err error) { defer ergon.Recover(&err); return of.Health() }()
+		}
+	}
+	return checks
+}

@@ -43,13 +43,16 @@ func (s *slow) Process(context.Context, ergon.Transaction[[]byte]) (ergon.None, 
 
 // shell runs commands of a program with the slow task, in this process.
 type shell struct {
-	t    *testing.T
-	dir  string
-	slow *slow
+	t       *testing.T
+	dir     string
+	slow    *slow
+	text    bool      // the result is for a person, and not JSON
+	modules fx.Option // beside the task
+	stderr  *watcher  // of the command that was started last
 }
 
 func newShell(t *testing.T) *shell {
-	s := &shell{t: t, dir: t.TempDir(), slow: &slow{started: make(chan struct{}, 100), finish: make(chan struct{})}}
+	s := &shell{t: t, dir: t.TempDir(), modules: fx.Options(), slow: &slow{started: make(chan struct{}, 100), finish: make(chan struct{})}}
 	require.NoError(t, os.WriteFile(filepath.Join(s.dir, "slow.yaml"), []byte(slowConfig), 0o600))
 	return s
 }
@@ -60,8 +63,13 @@ func (s *shell) start(stdin, text string, args ...string) (signals chan os.Signa
 	signals = make(chan os.Signal, 2)
 	stdout = &bytes.Buffer{}
 	watch := &watcher{text: text, seen: make(chan struct{})}
+	s.stderr = watch
+	args = append(args, "-f", filepath.Join(s.dir, "slow.yaml"))
+	if !s.text {
+		args = append(args, "--json")
+	}
 	p := &cli.Process{
-		Args: append(args, "-f", filepath.Join(s.dir, "slow.yaml"), "--json"), Stdin: strings.NewReader(stdin),
+		Args: args, Stdin: strings.NewReader(stdin),
 		Stdout: stdout, Stderr: watch, Signals: signals,
 		Env: func(name string) (string, bool) {
 			v, ok := map[string]string{"ERGON_BUS_STORE": filepath.Join(s.dir, "store"), "ERGON_BUS_LISTEN": "off"}[name]
@@ -70,7 +78,7 @@ func (s *shell) start(stdin, text string, args ...string) (signals chan os.Signa
 	}
 	ended := make(chan int, 1)
 	go func() {
-		ended <- p.Run(context.Background(), app.Tasks(func() app.Task { return app.Consume("slow", s.slow) }), fx.Options())
+		ended <- p.Run(context.Background(), app.Tasks(func() app.Task { return app.Consume("slow", s.slow) }), s.modules)
 	}()
 	return signals, watch.seen, ended, stdout
 }
@@ -87,9 +95,21 @@ type watcher struct {
 	text string
 	seen chan struct{}
 	once sync.Once
+	mu   sync.Mutex
+	b    bytes.Buffer
+}
+
+// String is all that was written.
+func (w *watcher) String() string {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.b.String()
 }
 
 func (w *watcher) Write(p []byte) (int, error) {
+	w.mu.Lock()
+	w.b.Write(p)
+	w.mu.Unlock()
 	if w.text != "" && bytes.Contains(p, []byte(w.text)) {
 		w.once.Do(func() { close(w.seen) })
 	}

@@ -9,6 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/ergon-framework/ergon"
+	"github.com/ergon-framework/ergon/engine"
 )
 
 // promptly is what an aborted stop may take.
@@ -41,6 +42,7 @@ func TestAbortIsPrompt(t *testing.T) {
 				require.GreaterOrEqual(t, time.Since(began), after)
 				require.EqualValues(t, 2, report.Abandoned)
 				require.Equal(t, 2, r.queue.Counts().Len())
+				require.Equal(t, []string{"a", "b"}, eventsOf[engine.Ended](r)[0].Abandoned)
 				close(free)
 			})
 		})

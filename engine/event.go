@@ -153,6 +153,9 @@ type Ended struct {
 	Task   string
 	Report Report
 	Err    error
+	// Abandoned are the IDs of what was held when it ended and comes again when its
+	// lease ends; ten of them at most, in order.
+	Abandoned []string
 }
 
 func (BreakerChanged) event()   {}

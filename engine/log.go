@@ -103,6 +103,9 @@ func describe(ev Event) (slog.Level, string) {
 		if ev.Err != nil {
 			return slog.LevelError, "task ended with an error"
 		}
+		if ev.Report.Abandoned > 0 {
+			return slog.LevelWarn, "task ended: what is abandoned comes back when its lease ends"
+		}
 		return slog.LevelInfo, "task ended"
 	}
 	return slog.LevelDebug, "event"
@@ -158,8 +161,12 @@ func (l *eventLog) attributes(ev Event) []slog.Attr {
 		return []slog.Attr{slog.String("task", ev.Task), slog.Int("held", ev.Held)}
 	case Ended:
 		r := ev.Report
-		return append(failure(ev.Err), slog.String("task", ev.Task), slog.Int64("succeeded", r.Succeeded), slog.Int64("dead", r.Dead),
+		attrs := append(failure(ev.Err), slog.String("task", ev.Task), slog.Int64("succeeded", r.Succeeded), slog.Int64("dead", r.Dead),
 			slog.Int64("released", r.Released), slog.Int64("abandoned", r.Abandoned), slog.Duration("took", r.Duration))
+		if len(ev.Abandoned) > 0 {
+			attrs = append(attrs, slog.Any("transactions", ev.Abandoned))
+		}
+		return attrs
 	}
 	return nil
 }

@@ -49,6 +49,7 @@ func TestLogEvents(t *testing.T) {
 		{engine.Finished{Task: "t", Transaction: tx, Outcome: engine.Succeeded}, []string{"level=DEBUG", "outcome=succeeded"}},
 		{engine.Stopping{Task: "t", Held: 4}, []string{"level=INFO", "held=4"}},
 		{engine.Ended{Task: "t", Report: engine.Report{Succeeded: 5}}, []string{"level=INFO", "succeeded=5"}},
+		{engine.Ended{Task: "t", Report: engine.Report{Abandoned: 1}, Abandoned: []string{"a-1"}}, []string{"level=WARN", "abandoned=1", "transactions=[a-1]"}},
 		{engine.Ended{Task: "t", Err: failure}, []string{"level=ERROR"}},
 	} {
 		var out bytes.Buffer

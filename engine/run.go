@@ -70,6 +70,7 @@ func (e *Engine) Run(ctx context.Context) (Report, error) {
 	stopTaking()
 
 	abandoned := e.held.Load()
+	ids := e.heldIDs()
 	e.cancelWork(errStopping)
 	e.cancelPublishing(errStopping)
 	e.cancelSettling(errStopping)
@@ -86,7 +87,7 @@ func (e *Engine) Run(ctx context.Context) (Report, error) {
 	}
 	err = errors.Join(err, e.close(base))
 	report := e.report(time.Since(began), abandoned)
-	e.emit(Ended{Task: e.task.name, Report: report, Err: err})
+	e.emit(Ended{Task: e.task.name, Report: report, Err: err, Abandoned: ids})
 	return report, err
 }
 
@@ -190,6 +191,23 @@ func (e *Engine) close(base context.Context) error {
 	}
 	wg.Wait()
 	return errors.Join(errs...)
+}
+
+// mostIDs is how many of what is abandoned are named.
+const mostIDs = 10
+
+// heldIDs are those of what is held. The guard has more: IDs of transactions that were
+// given up, whose code has not returned.
+func (e *Engine) heldIDs() (ids []string) {
+	for _, f := range e.guard.all(nil) {
+		f.mu.Lock()
+		if !f.over {
+			ids = append(ids, f.raw.ID())
+		}
+		f.mu.Unlock()
+	}
+	slices.Sort(ids)
+	return ids[:min(len(ids), mostIDs)]
 }
 
 // cutClose ends a close that goes on abortReserve after an abort.

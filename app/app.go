@@ -5,7 +5,7 @@
 // A user's module provides its services and its tasks:
 //
 //	var Module = fx.Module("retail",
-//		fx.Provide(regions.New),
+//		fx.Provide(regions.New), // or app.Service, if it has something to open and to close
 //		app.Tasks(func(r regions.Lookup) app.Task { return app.Consume("score", &Scorer{r}) }),
 //	)
 //

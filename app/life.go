@@ -23,6 +23,7 @@ const makeWithin = 15 * time.Second
 // parts are an engine and what was opened for it alone.
 type parts struct {
 	engine  *engine.Engine
+	source  ergon.Source // the engine closes it, if it ever runs
 	lost    func() error // what its source lost, see jetstream.Source.Lost
 	closers []func(context.Context) error
 }

@@ -186,3 +186,23 @@ func feeding(met *sync.WaitGroup) <-chan struct{} {
 	}()
 	return done
 }
+
+// A start that fails at its second task closes what it had opened for the first one.
+func TestFailedStartClosesTheFirstTask(t *testing.T) {
+	cfg := parse(t, filepath.Join(t.TempDir(), "store"), two)
+	withBus(t, cfg, func(b *bus.Bus) {
+		_, err := b.Ensure(t.Context(), bus.Topology{Streams: cfg.Topology()})
+		require.NoError(t, err)
+		_, err = b.JetStream().CreateOrUpdatePushConsumer(t.Context(), "O", natsjs.ConsumerConfig{
+			Durable: "other", DeliverSubject: "elsewhere", AckPolicy: natsjs.AckExplicitPolicy,
+		})
+		require.NoError(t, err)
+	})
+	r := newRunner(t, app.Options{Config: cfg}, app.Tasks(
+		func() app.Task { return app.Consume("one", upper{}) }, func() app.Task { return app.Consume("other", seen{}) }))
+	require.ErrorContains(t, r.Start(t.Context()), `task "other": `)
+	<-r.Done()
+	require.Empty(t, r.Drains())
+	require.Empty(t, r.Reports())
+	withBus(t, cfg, func(*bus.Bus) {}) // the store is free again, and goleak looks for the rest
+}

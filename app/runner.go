@@ -192,6 +192,7 @@ func (r *Runner) parts(ctx context.Context, t bound) (_ *parts, err error) {
 	if err != nil {
 		return nil, err
 	}
+	p.source = source
 	sinks, err := r.sinks(t, p)
 	if err != nil {
 		return nil, errors.Join(err, source.Close(ctx))

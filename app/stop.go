@@ -95,8 +95,11 @@ func (r *Runner) closing(ctx context.Context, d time.Duration) (context.Context,
 func (r *Runner) close(ctx context.Context) error {
 	var errs []error
 	for _, l := range slices.Backward(r.fleet.lives) {
-		if _, ended := l.report(); ended || !r.fleet.running {
+		switch _, ended := l.report(); {
+		case ended:
 			errs = append(errs, l.now.close(ctx))
+		case !r.fleet.running: // a start that failed: its engine never ran, and closes nothing
+			errs = append(errs, l.now.source.Close(ctx), l.now.close(ctx))
 		}
 	}
 	if r.letters != nil {

@@ -62,6 +62,13 @@
 // that of its variable, else of ERGON_BUS_CONTEXT, else of the file, else of the
 // file's context. bus.Config has the details.
 //
+// # Failing
+//
+// runner says what becomes of a task that fails as a whole, and of one that stands
+// still:
+//
+//	runner: { restarts: 5, backoff: 1s, backoff_cap: 30s, watchdog: 1m }
+//
 // # Secrets
 //
 // A [Config] prints without its secrets, and so do the lines of the file that an

@@ -49,6 +49,10 @@ func bind(tasks Registered, opts Options) ([]bound, error) {
 	var faults []error
 	fault := func(format string, a ...any) { faults = append(faults, fmt.Errorf(format, a...)) }
 	cfg := opts.Config
+	tasks, err := tasks.With(cfg)
+	if wiring, ok := errors.AsType[*WiringError](err); ok {
+		faults = wiring.Faults
+	}
 	byName := make(map[string]Task, len(tasks))
 	for _, t := range tasks {
 		if _, twice := byName[t.Name()]; twice {
@@ -58,7 +62,7 @@ func bind(tasks Registered, opts Options) ([]bound, error) {
 	}
 	names := slices.Sorted(maps.Keys(byName))
 	for _, name := range slices.Sorted(maps.Keys(cfg.Tasks)) {
-		if _, ok := byName[name]; !ok && wanted(opts, name) {
+		if _, ok := byName[name]; !ok && wanted(opts, name) && cfg.Tasks[name].Use == "" {
 			fault("task %q: it is configured, and no module provides it; this program has %s%s", name, list(names), nearest(name, names))
 		}
 	}
@@ -77,6 +81,9 @@ func bind(tasks Registered, opts Options) ([]bound, error) {
 			faults = append(faults, t.Err())
 		}
 		c, ok := cfg.Tasks[name]
+		if !ok && spare(opts) {
+			continue
+		}
 		if !ok {
 			fault("task %q: it has no configuration: add tasks.%s with its source to the configuration, or name the tasks to run", name, name)
 			continue

@@ -46,6 +46,9 @@ func (c *command) tasks() error {
 	if err := fxApp.Err(); err != nil {
 		return err
 	}
+	if registered, err = registered.With(cfg); err != nil {
+		return err
+	}
 	list := make([]taskInfo, 0, len(registered))
 	for _, t := range registered {
 		info := taskInfo{Name: t.Name(), Routes: map[string]string{}}

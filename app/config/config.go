@@ -92,6 +92,11 @@ func (d DeadLetters) Config() bus.DeadLetterConfig {
 
 // Task is one task's wiring and policy.
 type Task struct {
+	// What the task is, where no module provides it: transform. Default: the task
+	// that a module provides under this name.
+	Use string `yaml:"use"`
+	// The expressions of a task that uses transform.
+	Transform *Transform `yaml:"transform"`
 	// Where its transactions come from. Required.
 	Source Source `yaml:"source"`
 	// Where its outputs go, by the name of the route. Default none.

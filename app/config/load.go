@@ -60,7 +60,7 @@ func (l *loader) load(data []byte) (*Config, error) {
 	}
 	found := slices.DeleteFunc(v.found, l.explained) // before they explain one another
 	for _, f := range found {
-		l.fail(l.locate(f.path), f.path, "%s", f.message)
+		l.fail(l.within(l.locate(f.path), f.inside, l.textAt(f.path)), f.path, "%s", f.message)
 	}
 	if len(l.faults) > 0 {
 		return nil, l.err()

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -45,6 +46,9 @@ type place struct {
 	line, column    int
 	env, flag, from string
 }
+
+// String is line and column.
+func (p place) String() string { return strconv.Itoa(p.line) + ":" + strconv.Itoa(p.column) }
 
 func (p place) before(q place) bool {
 	return cmp.Or(cmp.Compare(p.line, q.line), cmp.Compare(p.column, q.column)) < 0
@@ -217,6 +221,23 @@ func (n *node) locate(p path, own place) place {
 		}
 	}
 	return own
+}
+
+// textAt is the text of a scalar, "" where there is none.
+func (l *loader) textAt(p path) string {
+	n := l.root
+	for _, key := range p {
+		next := n.get(key)
+		for i, item := range n.items {
+			if (path{}).item(i)[0] == key {
+				next = item
+			}
+		}
+		if n = next; n == nil {
+			return ""
+		}
+	}
+	return n.text
 }
 
 func splitPath(s string) path { return strings.Split(s, ".") }

@@ -47,6 +47,8 @@ type finding struct {
 	// It may be no more than what follows from another fault, below its path or
 	// beside it: what is required is not there because its key is misspelt.
 	follows bool
+	// Where in the text at path, if it is an expression.
+	inside place
 }
 
 type validator struct{ found []finding }

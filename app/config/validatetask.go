@@ -13,6 +13,7 @@ func (v *validator) task(p path, name string, t Task, inherited DeadLetters) {
 	if !taskName.MatchString(name) {
 		v.fail(p, "%s is not the name of a task: it is 1 to 64 small letters, digits, dashes and underscores", quote(name))
 	}
+	v.use(p, t)
 	if s := t.Source.JetStream; s != nil {
 		v.source(p.key("source").key("jetstream"), *s)
 	} else {

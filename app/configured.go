@@ -50,6 +50,15 @@ func configured(name string, c config.Task) (Task, error) {
 	return engine.Consume(name, t, engine.Routes(t.Routes()...), engine.Codecs(t.Codec())), nil
 }
 
+// leftOut tells of the tasks that are there and that nobody configured.
+func (r *Runner) leftOut(tasks Registered) {
+	for _, t := range tasks {
+		if _, ok := r.opts.Config.Tasks[t.Name()]; !ok && spare(r.opts) {
+			r.log.Info("task is not configured, and does not run", "task", t.Name())
+		}
+	}
+}
+
 // spare says whether a task that nobody configured may be left out: where the
 // configuration brings tasks of its own, the program's are there to choose from.
 func spare(opts Options) bool {

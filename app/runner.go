@@ -84,6 +84,7 @@ func NewRunner(in runnerIn) (*Runner, error) {
 	// The context of a start bounds the start alone, and values of it are nobody's.
 	r.fleet = newFleet(context.Background(), in.Options.Config.Runner, r.log)
 	r.fleet.stopTime = r.engineStopTime()
+	r.leftOut(in.Tasks)
 	return r, nil
 }
 

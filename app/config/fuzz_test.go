@@ -16,7 +16,7 @@ import (
 // is accepted is valid by every rule.
 func FuzzParse(f *testing.F) {
 	for _, text := range []string{
-		example, "", "{}", "app: ${A}", "bus: { password: \"x ${B:-y}\", foo: 1 }", "a: |\n  ${A}\nb: >-\n  c\n", "tasks: { t: { source: { jetstream: { stream: S } } } }",
+		example, scoring, "", "{}", "app: ${A}", "bus: { password: \"x ${B:-y}\", foo: 1 }", "a: |\n  ${A}\nb: >-\n  c\n", "tasks: { t: { source: { jetstream: { stream: S } } } }",
 		"x: &a { <<: *a, b: [1, ~, 'y', 0x1f, 1e3] }\n", "streams: { A: { subjects: [a.*, '*.b'] } }\n", "\ttab", "? [x]\n: y", "%YAML 1.2\n---\n", "- - - x", "app: \"\\u00e9\"\r\nbus:\r\n",
 		"dead_letters: { stream: D, subject: d }\nstreams: { D: { subjects: [d.>], max_age: 1h } }\n", "tasks:\n  a: &t\n    source: { jetstream: { stream: S, subjects: [s] } }\n  b: *t\n",
 	} {

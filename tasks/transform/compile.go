@@ -8,11 +8,13 @@ import (
 
 	"cel.dev/cel-go/cel"
 	"cel.dev/cel-go/common/ast"
+	"cel.dev/cel-go/interpreter"
 )
 
 // compiler collects the faults of a Spec.
 type compiler struct {
 	env    *cel.Env
+	guards interpreter.InterpretableDecoratorV2
 	cost   uint64
 	faults Faults
 }
@@ -24,7 +26,7 @@ func Compile(s Spec) (*Transform, error) {
 	if err != nil {
 		return nil, Faults{{Message: err.Error()}}
 	}
-	c := &compiler{env: env, cost: s.MaxCost}
+	c := &compiler{env: env, guards: planGuards(env), cost: s.MaxCost}
 	if c.cost == 0 {
 		c.cost = DefaultMaxCost
 	}
@@ -77,7 +79,8 @@ func (c *compiler) compile(text string, want *cel.Type, path ...string) *program
 	}
 	p := &program{name: name(path), want: want, ast: checked.NativeRep(), cost: c.cost, loops: loops(checked.NativeRep())}
 	opts := []cel.ProgramOption{
-		cel.CustomDecoratorV2(planMaps), cel.EvalOptions(cel.OptOptimize), cel.CostLimit(c.cost),
+		cel.CustomDecoratorV2(planMaps), cel.CustomDecoratorV2(c.guards),
+		cel.EvalOptions(cel.OptOptimize), cel.CostTracking(costs{}), cel.CostLimit(c.cost),
 	}
 	if p.loops {
 		opts = append(opts, cel.InterruptCheckFrequency(interruptEvery))

@@ -21,6 +21,9 @@ import (
 // appendValue appends a value of CEL as JSON. What comes of the payload as it is
 // keeps its numbers as they are written; objects have their keys in order.
 func appendValue(to []byte, v ref.Val) ([]byte, error) {
+	if len(to) > maxResult {
+		return nil, fmt.Errorf("what is sent would be longer than %d bytes", maxResult)
+	}
 	switch v := v.(type) {
 	case types.String:
 		return appendString(to, string(v)), nil

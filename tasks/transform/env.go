@@ -24,10 +24,6 @@ const (
 // its attempt has ended.
 const interruptEvery = 100
 
-// maxRange is how long a list lists.range may make: it is made before its cost is
-// known.
-const maxRange = 10_000
-
 // newEnv is the language: CEL's standard library, optional values, and the
 // extensions that depend on nothing but their arguments.
 func newEnv() (*cel.Env, error) {
@@ -41,7 +37,11 @@ func newEnv() (*cel.Env, error) {
 		cel.Variable(varCreatedAt, cel.TimestampType),
 		cel.OptionalTypes(),
 		cel.DefaultUTCTimeZone(true),
-		ext.Strings(), ext.Math(), ext.Lists(ext.ListsMaxRangeSize(maxRange)), ext.Sets(), ext.Encoders(), ext.Regex(), ext.Bindings(),
+		ext.Strings(), ext.Math(), ext.Lists(ext.ListsMaxRangeSize(maxRange)), ext.Sets(), ext.Regex(), ext.Bindings(),
+		ext.Encoders(ext.EncodersVersion(0)), // base64 alone: later ones read JSON and YAML, with numbers of their own
+		// Its result may be longer than what it is given by more than can be foreseen.
+		cel.Function("regex.replace", cel.DisableDeclaration(true),
+			cel.Overload("regex_replace_string_string_string", []*cel.Type{cel.StringType, cel.StringType, cel.StringType}, cel.StringType)),
 		cel.ASTValidators(cel.ValidateRegexLiterals(), cel.ValidateDurationLiterals(), cel.ValidateTimestampLiterals()),
 	)...)
 }

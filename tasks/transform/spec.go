@@ -5,7 +5,7 @@ import (
 	"strings"
 )
 
-// DefaultMaxCost is the bound of one evaluation's cost: some 10 ms. One step
+// DefaultMaxCost is the bound of one evaluation's cost: some 20 ms. One step
 // costs 1; reading a text costs a tenth of its length.
 const DefaultMaxCost = 200_000
 

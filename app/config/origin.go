@@ -8,6 +8,9 @@ import (
 	"regexp"
 	"slices"
 	"strconv"
+	"strings"
+
+	"github.com/goccy/go-yaml"
 )
 
 // OriginKind is what gave a value.
@@ -134,7 +137,28 @@ func (r *Resolved) shown(p path, v reflect.Value) any {
 	if v.Kind() == reflect.String {
 		return v.String()
 	}
-	return encode(v)
+	return plain(encode(v))
+}
+
+// plain is what encode makes without its order of keys and its escapes.
+func plain(value any) any {
+	switch v := value.(type) {
+	case yaml.MapSlice:
+		out := make(map[string]any, len(v))
+		for _, item := range v {
+			out[fmt.Sprint(item.Key)] = plain(item.Value)
+		}
+		return out
+	case []any:
+		out := make([]any, len(v))
+		for i := range v {
+			out[i] = plain(v[i])
+		}
+		return out
+	case string:
+		return strings.ReplaceAll(v, "$${", "${")
+	}
+	return value
 }
 
 // secretName is what the name of a secret in free-form settings looks like.

@@ -49,7 +49,7 @@ func yamlValue(value any) string {
 			items[i] = yamlValue(s)
 		}
 		return "[" + strings.Join(items, ", ") + "]"
-	case map[string]any:
+	case map[string]any, []any:
 		return quoted(escape(v))
 	}
 	return fmt.Sprint(value)

@@ -120,7 +120,7 @@ func (f *faulty) engine(t testing.TB, name string) *engine.Engine {
 	f.queue.Push(ergon.New([]byte(`{`), ergon.WithID("garbage"), ergon.WithSource("test")))
 	p := policy.DefaultConsumer()
 	p.Loop.Streaming, p.Loop.Concurrency = false, 4
-	p.Fetch.Batch.Size = 8
+	p.Fetch.Batch.Size, p.Loop.Prefetch = 8, 4 // a setting, so that nothing is given back when attempts last
 	p.Process.Retry = policy.Retry{MaxAttempts: 2, Timeout: policy.Duration(2 * time.Second), Backoff: policy.Duration(10 * time.Millisecond), BackoffMultiplier: 1, BackoffCap: policy.Duration(time.Second)}
 	p.Process.Bulkhead.MaxConcurrency = 3
 	p.Produce.Breaker = policy.Breaker{Failures: 5, Executions: 10, Delay: policy.Duration(time.Second), Successes: 1}

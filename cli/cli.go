@@ -15,6 +15,7 @@ import (
 	"log/slog"
 	"os"
 	"os/signal"
+	"path/filepath"
 	"strings"
 	"syscall"
 
@@ -42,6 +43,7 @@ func Main(modules ...fx.Option) {
 	signals := make(chan os.Signal, 2)
 	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
 	p := &Process{
+		Name: strings.TrimSuffix(filepath.Base(os.Args[0]), ".exe"),
 		Args: os.Args[1:], Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr,
 		Env: os.LookupEnv, EnvNames: environmentNames, Signals: signals, SetDefault: slog.SetDefault, SetTelemetry: telemetry.SetGlobal,
 	}
@@ -59,6 +61,8 @@ func environmentNames() []string {
 
 // Process is the world that a command line runs in; a test gives it another.
 type Process struct {
+	// Name is what the program is called, for completion. Default ergon.
+	Name           string
 	Args           []string // without the program's name
 	Stdin          io.Reader
 	Stdout, Stderr io.Writer
@@ -180,17 +184,13 @@ func (c *command) root() *cobra.Command {
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return usage("%w (see %s --help)", err, cmd.CommandPath())
 	})
-	root.CompletionOptions.HiddenDefaultCmd = true
+	fixed(root, "log-level", "debug", "info", "warn", "error")
+	fixed(root, "log-format", "text", "json")
+	root.CompletionOptions.DisableDefaultCmd = true // there is one of our own
 	root.SuggestionsMinimumDistance = 2
-	root.AddCommand(c.demoCommand(), c.runCommand(), c.publishCommand(), c.tasksCommand(), c.dlqCommand(), c.whyCommand(), c.healthCommand(), c.configCommand(), c.busCommand(), c.versionCommand())
+	root.AddCommand(c.demoCommand(), c.newCommand(), c.runCommand(), c.publishCommand(), c.tasksCommand(), c.txCommand(), c.dlqCommand(), c.whyCommand(), c.healthCommand(), c.configCommand(), c.busCommand(), c.benchCommand(), c.completionCommand(), c.versionCommand())
 	for _, sub := range root.Commands() {
-		args := sub.Args
-		sub.Args = func(cmd *cobra.Command, a []string) error {
-			if err := args(cmd, a); err != nil {
-				return usage("%w (see %s --help)", err, cmd.CommandPath())
-			}
-			return nil
-		}
+		usageArgs(sub)
 	}
 	return root
 }

@@ -2,7 +2,6 @@ package cli
 
 import (
 	"errors"
-	"fmt"
 	"maps"
 	"slices"
 	"strings"
@@ -13,37 +12,13 @@ import (
 )
 
 func (c *command) dlqCommand() *cobra.Command {
-	cmd := &cobra.Command{
+	return group(&cobra.Command{
 		Use:   "dlq",
 		Short: "Look at dead letters: what failed for good, and why",
 		Long: "Look at dead letters: transactions that failed for good, with the reason, their headers\n" +
 			"and their bytes. Nothing here acknowledges, changes or deletes any.",
 		Example: "  ergon dlq ls\n  ergon dlq ls score --category BUSINESS --since 1h\n  ergon dlq show 17",
-		Args: func(cmd *cobra.Command, args []string) error {
-			if len(args) == 0 {
-				return nil
-			}
-			hint := ""
-			if names := cmd.SuggestionsFor(args[0]); len(names) > 0 {
-				hint = fmt.Sprintf(", did you mean %q?", names[0])
-			}
-			return fmt.Errorf("unknown command %q%s", args[0], hint)
-		},
-		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
-
-		SuggestionsMinimumDistance: 2,
-	}
-	for _, sub := range []*cobra.Command{c.dlqLsCommand(), c.dlqShowCommand()} {
-		args := sub.Args
-		sub.Args = func(cmd *cobra.Command, a []string) error {
-			if err := args(cmd, a); err != nil {
-				return usage("%w (see %s --help)", err, cmd.CommandPath())
-			}
-			return nil
-		}
-		cmd.AddCommand(sub)
-	}
-	return cmd
+	}, c.dlqLsCommand(), c.dlqShowCommand())
 }
 
 // deadStreams is the streams to look into: the named one, else those that the

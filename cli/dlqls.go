@@ -41,7 +41,8 @@ func (c *command) dlqLsCommand() *cobra.Command {
 			"  ergon dlq ls score --since 1h --reason 'not positive'\n" +
 			"  ergon dlq ls --category SYSTEM --category TIMEOUT --limit 0\n" +
 			"  ergon dlq ls --json | jq -r '.letters[].reason' | sort | uniq -c",
-		Args: cobra.ArbitraryArgs,
+		Args:              cobra.ArbitraryArgs,
+		ValidArgsFunction: c.completeTasks,
 		RunE: func(_ *cobra.Command, args []string) error {
 			l.filter.Tasks = append(l.filter.Tasks, args...)
 			return c.dlqLs(l)

@@ -31,7 +31,8 @@ func (c *command) runCommand() *cobra.Command {
 		Example: "  ergon run\n" +
 			"  ergon run -f examples/02-retail/ergon.yaml score\n" +
 			"  ergon run --until-empty --json",
-		Args: cobra.ArbitraryArgs,
+		Args:              cobra.ArbitraryArgs,
+		ValidArgsFunction: c.completeTasks,
 		RunE: func(_ *cobra.Command, args []string) error {
 			opts.Only = args
 			return c.run(opts, admin, pprof)

@@ -11,7 +11,6 @@ import (
 
 	"github.com/ergon-framework/ergon"
 	"github.com/ergon-framework/ergon/bus"
-	"github.com/ergon-framework/ergon/internal/identity"
 )
 
 // delivery is one message under its lease. There are as many as the engine holds,
@@ -194,26 +193,9 @@ func (d *delivery) die(settlement ergon.Settlement, done func(error)) {
 }
 
 func (d *delivery) letter(s ergon.Settlement) bus.DeadLetter {
-	trace := d.raw.Trace().Parent
-	if trace == "" {
-		trace = identity.TraceParent(d.raw.Source(), d.raw.ID())
-	}
 	orig, stream, sequence, timestamp := d.origin()
-	letter := bus.DeadLetter{
-		Task: s.Err.Task, Phase: string(s.Err.Phase), Category: string(s.Err.Category), Reason: s.Err.Reason(),
-		Attempts: s.Err.Attempt, Deliveries: d.deliveries(),
-		Outputs:   fmt.Sprintf("m=%d confirmed=%d unknown=%d", s.Dead.Outputs, s.Dead.Confirmed, s.Dead.Unknown),
-		FirstSeen: s.FirstSeen, FailedAt: s.Dead.FailedAt,
-		Stream: stream, Subject: orig.Subject, Sequence: sequence,
-		// With the time at which it was stored: a stream that was made anew counts
-		// from 1 again, and a plain message's ID is its number.
-		// And with the consumer: others may fail on the same message, each for itself.
-		TraceID: identity.TraceID(trace), ID: d.s.String() + " " + d.raw.Source() + " " + d.raw.ID() + " " + strconv.FormatInt(timestamp, 36),
-	}
-	if s.Dead.HandlerErr != nil {
-		letter.HandlerError = s.Dead.HandlerErr.Error()
-	}
-	return letter
+	f := Found{Raw: d.raw, Message: orig, Stream: stream, Sequence: sequence, timestamp: timestamp}
+	return letterOf(f, d.s.String(), d.deliveries(), s)
 }
 
 // storedName is "<stream>:<sequence>", which names a stored message and is the

@@ -17,6 +17,7 @@ type Sink struct {
 	subject string
 	stream  string // that has to confirm; "" is any
 	pub     *bus.Publisher
+	told    func(tx ergon.Raw, duplicate bool) // nil for nobody
 	closed  atomic.Bool
 	failed  atomic.Pointer[failed] // the latest, nil once one has succeeded since
 }
@@ -38,6 +39,11 @@ type SinkOption func(*Sink)
 // stream that is to store its subject: what another one confirms has failed.
 // Default: any stream will do.
 func InStream(name string) SinkOption { return func(s *Sink) { s.stream = name } }
+
+// Telling has the sink tell of each transaction that is stored whether the stream had
+// it already, from somebody else's send. It is called before Send's done, and must
+// not block.
+func Telling(f func(tx ergon.Raw, duplicate bool)) SinkOption { return func(s *Sink) { s.told = f } }
 
 var (
 	_ ergon.Sink           = (*Sink)(nil)
@@ -73,17 +79,28 @@ func (s *Sink) Send(ctx context.Context, tx ergon.Raw, done func(error)) {
 		done(fmt.Errorf("publish to %q: %w", s.subject, ergon.ErrClosed))
 		return
 	}
-	var room [manyFields]bus.Field
-	s.pub.PublishFields(ctx, s.subject, appendFields(room[:0], tx), tx.Payload(), func(ack bus.PubAck, err error) {
-		if err == nil && s.stream != "" && !ack.From(s.stream) {
-			// It is stored, only not where it is looked for. Whoever sets that right
-			// has the time of the retries.
-			err = fmt.Errorf("publish to %q: stream %q has stored it, and not %q: the subject belongs to another stream than is configured", s.subject, ack.Stream(), s.stream)
+	answered := func(ack bus.PubAck, err error) { done(s.confirmed(ack, err)) }
+	if s.told != nil { // apart, for the closure holds more, and most sinks tell nobody
+		answered = func(ack bus.PubAck, err error) {
+			if err = s.confirmed(ack, err); err == nil {
+				s.told(tx, ack.Duplicate && !ack.Resent)
+			}
+			done(err)
 		}
-		err = s.classify(err)
-		s.note(err)
-		done(err)
-	})
+	}
+	var room [manyFields]bus.Field
+	s.pub.PublishFields(ctx, s.subject, appendFields(room[:0], tx), tx.Payload(), answered)
+}
+
+func (s *Sink) confirmed(ack bus.PubAck, err error) error {
+	if err == nil && s.stream != "" && !ack.From(s.stream) {
+		// It is stored, only not where it is looked for. Whoever sets that right
+		// has the time of the retries.
+		err = fmt.Errorf("publish to %q: stream %q has stored it, and not %q: the subject belongs to another stream than is configured", s.subject, ack.Stream(), s.stream)
+	}
+	err = s.classify(err)
+	s.note(err)
+	return err
 }
 
 // note keeps what the stream, or the way to it, is to blame for; a transaction that can

@@ -1,0 +1,190 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/ergon-framework/ergon"
+	"github.com/ergon-framework/ergon/app/config"
+	"github.com/ergon-framework/ergon/bus"
+	"github.com/ergon-framework/ergon/connectors/jetstream"
+	"github.com/ergon-framework/ergon/engine"
+)
+
+// onceRun is the source of one transaction, and all that is noted of it.
+type onceRun struct {
+	once    *Once
+	found   jetstream.Found
+	ctx     context.Context // of what outlives a stop
+	pub     *bus.Publisher
+	letters *bus.DeadLetters
+
+	fetched bool
+	settled chan struct{} // closed with the first settlement
+	once1   sync.Once
+	beside  sync.WaitGroup
+
+	mu     sync.Mutex
+	result OnceResult
+}
+
+var (
+	_ ergon.Source   = (*onceRun)(nil)
+	_ ergon.Delivery = (*onceRun)(nil)
+)
+
+// Fetch brings the transaction, and then waits for its end.
+func (r *onceRun) Fetch(ctx context.Context, _ int) ([]ergon.Delivery, error) {
+	if !r.fetched {
+		r.fetched = true
+		return []ergon.Delivery{r}, nil
+	}
+	select {
+	case <-r.settled:
+		return nil, ergon.ErrDrained
+	case <-ctx.Done():
+		return nil, context.Cause(ctx)
+	}
+}
+
+// Close waits for a dead letter that is on its way.
+func (r *onceRun) Close(context.Context) error {
+	r.beside.Wait()
+	return nil
+}
+
+// Transaction is the one that was found.
+func (r *onceRun) Transaction() ergon.Raw { return r.found.Raw }
+
+// Info has no lease: what was looked up is nobody's.
+func (r *onceRun) Info() ergon.DeliveryInfo { return r.found.Info }
+
+// Extend has nothing to extend.
+func (r *onceRun) Extend(context.Context) error { return nil }
+
+// Settle settles nothing with the stream. A dead letter is stored if that is asked for;
+// that it can't be is noted and not tried for ever, for somebody waits.
+func (r *onceRun) Settle(s ergon.Settlement, done func(error)) {
+	end := func() {
+		r.once1.Do(func() { close(r.settled) })
+		done(nil)
+	}
+	if s.Kind != ergon.Dead || r.letters == nil {
+		end()
+		return
+	}
+	r.beside.Go(func() {
+		js := r.once.bound.config.Source.JetStream
+		consumer := js.Stream + "/" + js.Durable
+		answer := make(chan error, 1)
+		ctx, cancel := context.WithTimeout(r.ctx, stopReserve)
+		defer cancel()
+		r.letters.Store(ctx, r.found.Message, r.found.Letter(consumer, s), func(err error) { answer <- err })
+		err := <-answer
+		r.mu.Lock()
+		r.result.Buried, r.result.BuryErr = err == nil, err
+		r.mu.Unlock()
+		end()
+	})
+}
+
+func (r *onceRun) close() error {
+	ctx, cancel := context.WithTimeout(r.ctx, stopReserve)
+	defer cancel()
+	var errs []error
+	if r.letters != nil {
+		errs = append(errs, r.letters.Close(ctx))
+	}
+	if r.pub != nil {
+		errs = append(errs, r.pub.Close(ctx))
+	}
+	return errors.Join(errs...)
+}
+
+// observe notes what is told of the transaction.
+func (r *onceRun) observe(ev engine.Event) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	res := &r.result
+	switch ev := ev.(type) {
+	case engine.AttemptEnded:
+		now := time.Now()
+		res.Attempts = append(res.Attempts, engine.AttemptRecord{
+			Phase: ev.Phase, Attempt: ev.Attempt, MaxAttempts: ev.MaxAttempts, Began: now.Add(-ev.Duration), Ended: now, Err: ev.Err,
+		})
+	case engine.RetryScheduled:
+		for i := range slices.Backward(res.Attempts) {
+			if a := &res.Attempts[i]; a.Phase == ev.Phase && a.Attempt == ev.Attempt {
+				a.Delay = ev.Delay
+				break
+			}
+		}
+	case engine.Finished:
+		res.Outcome, res.Err, res.HandlerErr, res.Duration = ev.Outcome, ev.Err, ev.HandlerErr, ev.Duration
+	}
+}
+
+// onceSink notes what is sent, and sends it on where there is somewhere to send it to.
+type onceSink struct {
+	run  *onceRun
+	name string
+	to   *config.JetStreamRoute
+	next ergon.Sink // nil for nowhere
+}
+
+// Send is called again with the same transaction by each attempt.
+func (s *onceSink) Send(ctx context.Context, tx ergon.Raw, done func(error)) {
+	i := s.run.sent(s, tx)
+	if s.next == nil {
+		done(nil)
+		return
+	}
+	s.next.Send(ctx, tx, func(err error) {
+		s.run.mu.Lock()
+		out := &s.run.result.Outputs[i]
+		out.Stored, out.Err = out.Stored || err == nil, err
+		s.run.mu.Unlock()
+		done(err)
+	})
+}
+
+// Close closes what it sends to.
+func (s *onceSink) Close(ctx context.Context) error {
+	if s.next == nil {
+		return nil
+	}
+	return s.next.Close(ctx)
+}
+
+func (r *onceRun) sent(s *onceSink, tx ergon.Raw) int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	all := &r.result.Outputs
+	if i := r.output(tx); i >= 0 {
+		return i
+	}
+	out := OnceOutput{Raw: tx, Route: s.name}
+	if s.to != nil {
+		out.Stream, out.Subject = s.to.Stream, s.to.Subject
+	}
+	*all = append(*all, out)
+	return len(*all) - 1
+}
+
+// output is the place of one by its ID, which is the same in each attempt. The caller
+// holds the lock.
+func (r *onceRun) output(tx ergon.Raw) int {
+	return slices.IndexFunc(r.result.Outputs, func(o OnceOutput) bool { return o.ID() == tx.ID() && o.Type() == tx.Type() })
+}
+
+// told is what the stream says of an output that it has.
+func (r *onceRun) told(tx ergon.Raw, duplicate bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if i := r.output(tx); i >= 0 {
+		r.result.Outputs[i].Duplicate = duplicate
+	}
+}

@@ -69,11 +69,11 @@ type OnceOutput struct {
 	Err error
 }
 
-// Run runs the transaction and returns when it has its end, or when ctx has ended and
-// the engine has stopped as it does in a run. The error is of what is around it: that
-// the transaction failed is in the result.
+// Run runs the transaction and returns when it has its end. When ctx ends an attempt
+// that runs may finish within shutdown.grace, and no other is waited for. The error is
+// of what is around the transaction: that it failed is in the result.
 func (o *Once) Run(ctx context.Context, f jetstream.Found) (OnceResult, error) {
-	r := &onceRun{once: o, found: f, ctx: context.WithoutCancel(ctx), settled: make(chan struct{})}
+	r := &onceRun{once: o, found: f, ctx: context.WithoutCancel(ctx), settled: make(chan struct{}), waits: make(chan struct{}, 1)}
 	sinks, err := r.open(ctx)
 	if err != nil {
 		return OnceResult{}, errors.Join(err, r.close())
@@ -88,10 +88,8 @@ func (o *Once) Run(ctx context.Context, f jetstream.Found) (OnceResult, error) {
 	}
 	ran := make(chan struct{})
 	go func() {
-		select {
-		case <-o.Abort:
+		if r.toAbort(ctx, o.Abort, ran) {
 			e.Abort()
-		case <-ran:
 		}
 	}()
 	_, err = e.Run(ctx)

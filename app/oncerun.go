@@ -23,6 +23,7 @@ type onceRun struct {
 	letters *bus.DeadLetters
 
 	fetched bool
+	waits   chan struct{} // receives when a wait for the next attempt begins
 	settled chan struct{} // closed with the first settlement
 	once1   sync.Once
 	beside  sync.WaitGroup
@@ -122,9 +123,54 @@ func (r *onceRun) observe(ev engine.Event) {
 				break
 			}
 		}
+		select {
+		case r.waits <- struct{}{}:
+		default:
+		}
 	case engine.Finished:
 		res.Outcome, res.Err, res.HandlerErr, res.Duration = ev.Outcome, ev.Err, ev.HandlerErr, ev.Duration
+		if ev.Err != nil && ev.Err.Phase == ergon.PhaseDecode {
+			for i := range slices.Backward(res.Attempts) { // the engine decodes within the attempt
+				if res.Attempts[i].Phase != ergon.PhaseException {
+					res.Attempts[i].Phase = ergon.PhaseDecode
+					break
+				}
+			}
+		}
 	}
+}
+
+// toAbort waits until the run has ended, or until there is no point in waiting for it:
+// true. A run of many would let a wait go on for shutdown.grace; somebody who ended
+// this one has nothing from that.
+func (r *onceRun) toAbort(ctx context.Context, abort, ran <-chan struct{}) bool {
+	stopped := ctx.Done()
+	for {
+		select {
+		case <-abort:
+			return true
+		case <-ran:
+			return false
+		case <-stopped:
+			stopped = nil
+		case <-r.waits:
+		}
+		if ctx.Err() != nil && r.waiting() {
+			return true
+		}
+	}
+}
+
+// waiting reports whether an attempt has failed and the next is not due yet.
+func (r *onceRun) waiting() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	n := len(r.result.Attempts)
+	if n == 0 {
+		return false
+	}
+	last := r.result.Attempts[n-1]
+	return time.Since(last.Ended) < last.Delay
 }
 
 // onceSink notes what is sent, and sends it on where there is somewhere to send it to.

@@ -35,7 +35,7 @@ const maxAnswer = 16 << 20
 func (a *adminAsk) flags(cmd *cobra.Command) {
 	cmd.Flags().StringVar(&a.addr, "admin", "", "`HOST:PORT` of the process's admin server (default: admin.listen, "+config.DefaultAdminListen+")")
 	cmd.Flags().StringVar(&a.tokenFile, "token-file", "", "`FILE` with its token (default: ERGON_ADMIN_TOKEN, ERGON_ADMIN_TOKEN_FILE, admin.token)")
-	cmd.Flags().DurationVar(&a.timeout, "timeout", 5*time.Second, "how long to wait for its answer")
+	cmd.Flags().DurationVar(&a.timeout, "timeout", 5*time.Second, "wait at most this `TIME` for its answer")
 }
 
 // complete fills in what the flags left out. cfg is nil if it was not needed.

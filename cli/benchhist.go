@@ -71,11 +71,3 @@ func (h *histogram) quantiles(qs ...float64) []time.Duration {
 	}
 	return found
 }
-
-// count is how many were recorded.
-func (h *histogram) count() (n int64) {
-	for i := range h.buckets {
-		n += h.buckets[i].Load()
-	}
-	return n
-}

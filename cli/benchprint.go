@@ -71,7 +71,9 @@ func (c *command) printBench(r *benchRun) error {
 		return c.printJSON(r.info())
 	}
 	var b strings.Builder
-	line := func(name, format string, a ...any) { fmt.Fprintf(&b, "%-12s "+format+"\n", append([]any{name}, a...)...) }
+	line := func(name, format string, a ...any) {
+		fmt.Fprintf(&b, "%-12s "+format+"\n", append([]any{name}, a...)...)
+	}
 	latency := func(h *histogram) string {
 		q := h.quantiles(0.5, 0.9, 0.99, 0.999, 1)
 		return fmt.Sprintf("p50 %s  p90 %s  p99 %s  p99.9 %s  max %s", short(q[0]), short(q[1]), short(q[2]), short(q[3]), short(q[4]))

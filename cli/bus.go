@@ -71,8 +71,11 @@ func (c *command) versionCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "version",
 		Short: "Print the versions of Ergon and of what it stands on",
-		Args:  cobra.NoArgs,
-		RunE:  func(*cobra.Command, []string) error { return c.version() },
+		Long: "Print the versions of Ergon, of the libraries that a report of a fault should name, and of\n" +
+			"Go, and the commit that the program was built from where that is known.",
+		Example: "  ergon version\n  ergon version --json",
+		Args:    cobra.NoArgs,
+		RunE:    func(*cobra.Command, []string) error { return c.version() },
 	}
 }
 

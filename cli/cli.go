@@ -176,9 +176,9 @@ func (c *command) root() *cobra.Command {
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	flags := root.PersistentFlags()
-	flags.StringVarP(&c.file, "config", "f", "", "configuration `file` (default ergon.yaml, where there is one)")
-	flags.StringVar(&c.logLevel, "log-level", "", "debug, info, warn or error (default: the command's own)")
-	flags.StringVar(&c.logFormat, "log-format", "text", "text or json")
+	flags.StringVarP(&c.file, "config", "f", "", "configuration `FILE` (default ergon.yaml, where there is one)")
+	flags.StringVar(&c.logLevel, "log-level", "", "least `LEVEL` of log lines: debug, info, warn or error (default: the command's own)")
+	flags.StringVar(&c.logFormat, "log-format", "text", "`FORMAT` of log lines: text or json")
 	flags.StringArrayVar(&c.sets, "set", nil, "`KEY=VALUE` of the configuration that wins over the file and the environment; can be repeated")
 	flags.BoolVar(&c.json, "json", false, "print the result as one JSON object")
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {

@@ -46,7 +46,7 @@ func (c *command) demoCommand() *cobra.Command {
 		Args:    cobra.NoArgs,
 		RunE:    func(*cobra.Command, []string) error { return c.demo(d) },
 	}
-	cmd.Flags().Float64Var(&d.rate, "rate", 2000, "transactions per second (0: as fast as it goes)")
+	cmd.Flags().Float64Var(&d.rate, "rate", 2000, "`N` transactions per second (0: as fast as it goes)")
 	cmd.Flags().Int64Var(&d.count, "count", 0, "end after `N` transactions (0: at Ctrl-C)")
 	cmd.Flags().StringVar(&d.listen, "listen", "127.0.0.1:0", "`HOST:PORT` of the bus for other processes; port 0 takes a free one")
 	return cmd

@@ -25,8 +25,10 @@ type taskInfo struct {
 
 func (c *command) tasksCommand() *cobra.Command {
 	return &cobra.Command{
-		Use:     "tasks",
-		Short:   "List this program's tasks and what they are bound to",
+		Use:   "tasks",
+		Short: "List this program's tasks and what they are bound to",
+		Long: "List the tasks that this program has, with the types of what they take and return, and what\n" +
+			"the configuration binds them to. Services are made and not started, and no bus is asked.",
 		Example: "  ergon tasks\n  ergon tasks -f examples/02-retail/ergon.yaml --json",
 		Args:    cobra.NoArgs,
 		RunE:    func(*cobra.Command, []string) error { return c.tasks() },

@@ -64,7 +64,7 @@ func (c *command) txRunCommand() *cobra.Command {
 			"Retries follow the task's policy. One that fails for good is reported and kept nowhere;\n" +
 			"--dead-letter stores its dead letter, as a run would.\n\n" +
 			"Exit codes: 0 it succeeded; 1 it failed, or could not be run; 2 bad usage or configuration;\n" +
-			"3 it was interrupted before its end.",
+			"3 it was interrupted before its end: a signal lets an attempt finish, and waits for no other.",
 		Example: "  ergon tx run score --payload line.json --dry-run\n" +
 			"  echo '{\"name\":\"Ada\"}' | ergon tx run hello --payload - --metadata tenant=blue\n" +
 			"  ergon tx run score --id 42 --attempts 1\n" +

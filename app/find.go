@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -102,6 +103,9 @@ func (c *Conn) findStored(ctx context.Context, js *config.JetStreamSource, id st
 	f.Number = seq
 	if errors.Is(err, bus.ErrNoMessage) {
 		return f, ErrNotFound
+	}
+	if err == nil && len(js.Subjects) > 0 && !slices.ContainsFunc(js.Subjects, func(s string) bool { return bus.SubjectMatches(s, f.Message.Subject) }) {
+		return f, fmt.Errorf("message %d of %q was published to %q, which the task does not read: it reads %q", seq, js.Stream, f.Message.Subject, js.Subjects)
 	}
 	return f, err
 }

@@ -73,7 +73,7 @@ type OnceOutput struct {
 // that runs may finish within shutdown.grace, and no other is waited for. The error is
 // of what is around the transaction: that it failed is in the result.
 func (o *Once) Run(ctx context.Context, f jetstream.Found) (OnceResult, error) {
-	r := &onceRun{once: o, found: f, ctx: context.WithoutCancel(ctx), settled: make(chan struct{}), waits: make(chan struct{}, 1)}
+	r := &onceRun{once: o, found: f, ctx: context.WithoutCancel(ctx), settled: make(chan struct{}), waits: make(chan struct{}, 1), places: make(map[outputKey]int)}
 	sinks, err := r.open(ctx)
 	if err != nil {
 		return OnceResult{}, errors.Join(err, r.close())
@@ -155,7 +155,7 @@ func (r *onceRun) open(ctx context.Context) (map[string]ergon.Sink, error) {
 	}
 	for name, route := range routes {
 		s := &onceSink{run: r, name: name, to: route.JetStream}
-		s.next, err = jetstream.NewSink(r.pub, s.to.Subject, jetstream.InStream(s.to.Stream), jetstream.Telling(r.told))
+		s.next, err = jetstream.NewSink(r.pub, s.to.Subject, jetstream.InStream(s.to.Stream), jetstream.Telling(r.telling(name)))
 		if err != nil {
 			return nil, fmt.Errorf("route %q: %w", name, err)
 		}

@@ -165,12 +165,49 @@ func TestOnceIsWhatARunDoes(t *testing.T) {
 		require.Equal(t, "IN:3", f.ID())
 		require.Equal(t, `"bad"`, string(f.Payload()))
 	}
+	other := *cfg.Tasks["loud"].Source.JetStream
+	other.Subjects = []string{"in.other"}
+	strict := *cfg
+	task := cfg.Tasks["loud"]
+	task.Source.JetStream = &other
+	strict.Tasks = map[string]config.Task{"loud": task}
+	_, err = conn.Find(t.Context(), &strict, "loud", "1", app.Anywhere)
+	require.ErrorContains(t, err, `message 1 of "IN" was published to "in", which the task does not read: it reads ["in.other"]`)
 	for _, where := range []app.Place{app.Anywhere, app.InSource, app.InDeadLetters} {
 		for _, id := range []string{"99", "IN:99", "nothing"} {
 			_, err := conn.Find(t.Context(), cfg, "loud", id, where)
 			require.ErrorIs(t, err, app.ErrNotFound, "%s %s", where, id)
 		}
 	}
+}
+
+// Of a producer too, and of a task with several routes.
+func TestOnceOfOtherTasks(t *testing.T) {
+	cfg := parse(t, filepath.Join(t.TempDir(), "store"), chain)
+	tasks := app.Registered{app.Produce("first", upper{"!"}), app.Consume("second", upper{"?"})}
+	o, err := app.NewOnce(tasks, cfg, "first")
+	require.NoError(t, err)
+	r := once(t, o, jetstream.Unstored(ergon.New([]byte(`"x"`))))
+	require.Equal(t, engine.Succeeded, r.Outcome)
+	require.Equal(t, `"X!"`, string(r.Outputs[0].Payload()))
+	require.Len(t, r.Attempts, 1)
+
+	cfg = parse(t, "", `
+  many:
+    source: { jetstream: { stream: IN, subjects: [in] } }
+    routes: { a: { jetstream: { stream: OUT, subject: a } }, b: { jetstream: { stream: OUT, subject: b } } }
+`)
+	tasks = app.Registered{app.Consume("many", sender{}, app.Routes("a", "b"))}
+	o, err = app.NewOnce(tasks, cfg, "many")
+	require.NoError(t, err)
+	r = once(t, o, jetstream.Unstored(ergon.New([]byte(`"x"`))))
+	require.Len(t, r.Outputs, 2)
+	require.Equal(t, []string{"a", "b"}, []string{r.Outputs[0].Subject, r.Outputs[1].Subject})
+
+	_, err = app.NewOnce(tasks, cfg, "much")
+	require.ErrorContains(t, err, `task "much": there is no such task; this program has "many"`)
+	_, err = app.NewOnce(app.Registered{app.Consume("many", sender{}, app.Routes("a"))}, cfg, "many")
+	require.ErrorContains(t, err, `route "b" is configured, and the task does not have it`)
 }
 
 // A work queue can't be looked through, and is looked into by number.

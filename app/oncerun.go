@@ -30,7 +30,11 @@ type onceRun struct {
 
 	mu     sync.Mutex
 	result OnceResult
+	places map[outputKey]int // of the outputs in the result
 }
+
+// outputKey names an output: its ID is the same in each attempt.
+type outputKey struct{ route, id string }
 
 var (
 	_ ergon.Source   = (*onceRun)(nil)
@@ -209,7 +213,8 @@ func (r *onceRun) sent(s *onceSink, tx ergon.Raw) int {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	all := &r.result.Outputs
-	if i := r.output(tx); i >= 0 {
+	key := outputKey{s.name, tx.ID()}
+	if i, ok := r.places[key]; ok {
 		return i
 	}
 	out := OnceOutput{Raw: tx, Route: s.name}
@@ -217,20 +222,17 @@ func (r *onceRun) sent(s *onceSink, tx ergon.Raw) int {
 		out.Stream, out.Subject = s.to.Stream, s.to.Subject
 	}
 	*all = append(*all, out)
-	return len(*all) - 1
+	r.places[key] = len(*all) - 1
+	return r.places[key]
 }
 
-// output is the place of one by its ID, which is the same in each attempt. The caller
-// holds the lock.
-func (r *onceRun) output(tx ergon.Raw) int {
-	return slices.IndexFunc(r.result.Outputs, func(o OnceOutput) bool { return o.ID() == tx.ID() && o.Type() == tx.Type() })
-}
-
-// told is what the stream says of an output that it has.
-func (r *onceRun) told(tx ergon.Raw, duplicate bool) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if i := r.output(tx); i >= 0 {
-		r.result.Outputs[i].Duplicate = duplicate
+// telling notes what the stream says of the outputs of a route that it has.
+func (r *onceRun) telling(route string) func(ergon.Raw, bool) {
+	return func(tx ergon.Raw, duplicate bool) {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		if i, ok := r.places[outputKey{route, tx.ID()}]; ok {
+			r.result.Outputs[i].Duplicate = duplicate
+		}
 	}
 }

@@ -39,7 +39,7 @@ func (f DeadFilter) Match(r DeadRecord) bool {
 		!oneOf(f.Categories, l.Category),
 		!oneOf(f.Phases, l.Phase),
 		f.Reason != "" && !strings.Contains(strings.ToLower(l.Reason), strings.ToLower(f.Reason)),
-		f.Subject != "" && !subjectMatches(f.Subject, l.Subject),
+		f.Subject != "" && !SubjectMatches(f.Subject, l.Subject),
 		f.TransactionID != "" && f.TransactionID != r.TransactionID,
 		!f.Since.IsZero() && r.When().Before(f.Since):
 		return false
@@ -49,20 +49,4 @@ func (f DeadFilter) Match(r DeadRecord) bool {
 
 func oneOf(wanted []string, s string) bool {
 	return len(wanted) == 0 || slices.ContainsFunc(wanted, func(w string) bool { return strings.EqualFold(w, s) })
-}
-
-// subjectMatches reports whether a subscription to pattern would get subject.
-func subjectMatches(pattern, subject string) bool {
-	for pattern != "" && subject != "" {
-		var p, s string
-		p, pattern, _ = strings.Cut(pattern, ".")
-		s, subject, _ = strings.Cut(subject, ".")
-		if p == ">" && pattern == "" {
-			return true
-		}
-		if p != "*" && p != s {
-			return false
-		}
-	}
-	return pattern == "" && subject == ""
 }

@@ -28,3 +28,19 @@ func CheckSubject(subject string) error {
 	}
 	return nil
 }
+
+// SubjectMatches reports whether a subscription to pattern would get subject.
+func SubjectMatches(pattern, subject string) bool {
+	for pattern != "" && subject != "" {
+		var p, s string
+		p, pattern, _ = strings.Cut(pattern, ".")
+		s, subject, _ = strings.Cut(subject, ".")
+		if p == ">" && pattern == "" {
+			return true
+		}
+		if p != "*" && p != s {
+			return false
+		}
+	}
+	return pattern == "" && subject == ""
+}

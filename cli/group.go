@@ -45,12 +45,15 @@ func usageArgs(cmd *cobra.Command) {
 	}
 }
 
-// withTasks makes the program's tasks and starts the services that they stand on, has
-// them used, and stops the services.
-func (c *command) withTasks(use func(app.Registered) error) error {
+// withTasks makes the program's tasks and has them checked, starts the services that
+// they stand on, has them used, and stops the services.
+func (c *command) withTasks(check func(app.Registered) error, use func() error) error {
 	var tasks app.Registered
 	fxApp := fx.New(c.modules, app.Registry, fx.Populate(&tasks), fx.NopLogger, fx.RecoverFromPanics())
 	if err := fxApp.Err(); err != nil {
+		return err
+	}
+	if err := check(tasks); err != nil {
 		return err
 	}
 	starting, cancel := context.WithTimeout(c.stop.ctx, fx.DefaultTimeout)
@@ -58,7 +61,7 @@ func (c *command) withTasks(use func(app.Registered) error) error {
 	if err := fxApp.Start(starting); err != nil { // fx has stopped what it had started
 		return fmt.Errorf("start the services of the tasks: %w", err)
 	}
-	err := use(tasks)
+	err := use()
 	stopping, cancel := context.WithTimeout(context.WithoutCancel(c.stop.ctx), fx.DefaultTimeout)
 	defer cancel()
 	if stopErr := fxApp.Stop(stopping); stopErr != nil {

@@ -74,6 +74,9 @@ func TestGoMod(t *testing.T) {
 	}
 	f := read(scaffold.Project{Name: "shop"})
 	require.Equal(t, "shop", f.Module.Mod.Path)
+	own, err := os.ReadFile("../../go.mod")
+	require.NoError(t, err)
+	require.Contains(t, string(own), "\ngo "+f.Go.Version+"\n", "it is written in what Ergon is")
 	require.Empty(t, f.Require, "the first go get chooses")
 	f = read(scaffold.Project{Name: "shop", Module: "example.com/shop", Version: "v1.2.3"})
 	require.Equal(t, "example.com/shop", f.Module.Mod.Path)

@@ -50,7 +50,7 @@ var rules = []rule{
 		"a connector knows the contracts and its transport; connectors are siblings that never meet"},
 	{"connectors/connectortest", []string{"", "policy"}, nil,
 		"it drives connectors through the contracts alone, and takes no assertion library into their tests"},
-	{"telemetry", []string{"", "engine", "internal/..."}, []string{"go.opentelemetry.io", "google.golang.org/grpc/credentials", "github.com/go-logr/logr", "github.com/prometheus/client_golang", "github.com/prometheus/otlptranslator"},
+	{"telemetry", []string{"", "engine", "internal/..."}, []string{"go.opentelemetry.io", "google.golang.org/grpc/credentials", "github.com/go-logr/logr", "github.com/prometheus/client_golang", "github.com/prometheus/client_model", "github.com/prometheus/otlptranslator"},
 		"OpenTelemetry, and Prometheus whose handler its exporter fills, have one home: who needs none of it links none; its exporters take TLS as gRPC's credentials"},
 	{"tasks/transform", []string{""}, []string{"cel.dev/cel-go"},
 		"CEL has one home, and a task knows the contracts alone: no engine, no file, no transport"},

@@ -3,9 +3,12 @@ package telemetry
 import (
 	"fmt"
 	"net/http"
+	"slices"
+	"strings"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
+	dto "github.com/prometheus/client_model/go"
 	"github.com/prometheus/otlptranslator"
 	"go.opentelemetry.io/otel"
 	otelprom "go.opentelemetry.io/otel/exporters/prometheus"
@@ -39,12 +42,29 @@ func (m *Metrics) Prometheus() (sdkmetric.Reader, http.Handler, error) {
 	if err != nil {
 		return nil, nil, fmt.Errorf("make an exporter for Prometheus: %w", err)
 	}
-	return reader, promhttp.HandlerFor(registry, promhttp.HandlerOpts{
+	return reader, promhttp.HandlerFor(asPrometheusNames{registry}, promhttp.HandlerOpts{
 		// One instrument that can't be shown must not hide all the others.
 		ErrorHandling:     promhttp.ContinueOnError,
 		ErrorLog:          scrapeErrors{},
 		EnableOpenMetrics: true, // the only text format with exemplars
 	}), nil
+}
+
+// asPrometheusNames calls the number of goroutines what Prometheus' own Go collector
+// calls it: OpenTelemetry's name ends in _count, which is for histograms there, and
+// promtool says so.
+type asPrometheusNames struct{ prometheus.Gatherer }
+
+func (g asPrometheusNames) Gather() ([]*dto.MetricFamily, error) {
+	families, err := g.Gatherer.Gather()
+	for _, f := range families {
+		if f.GetName() == "go_goroutine_count" {
+			name := "go_goroutines"
+			f.Name = &name
+		}
+	}
+	slices.SortFunc(families, func(a, b *dto.MetricFamily) int { return strings.Compare(a.GetName(), b.GetName()) })
+	return families, err
 }
 
 // scrapeErrors go where the SDK's own errors go.

@@ -116,6 +116,10 @@ func (l *loader) wrong(n *node, p path, want string) {
 	case listKind, groupKind:
 		l.fail(l.placeOf(n, p), p, "%s is expected, and this is %s", want, n.kind)
 	default:
+		if strings.HasPrefix(want, "a group") { // the value may be all that it was to keep, secrets among it
+			l.fail(n.at, p, "%s is expected, and this is a value", want)
+			return
+		}
 		l.fail(n.at, p, "%s is not %s", quote(n.text), want)
 	}
 }
@@ -206,7 +210,7 @@ func (l *loader) unknownKey(e entry, p path, keys []string) {
 		l.fail(e.at, p.key(e.name), "unknown key %s, the keys here are %s", quote(e.name), strings.Join(keys, ", "))
 		return
 	}
-	if slices.Contains(secretKeys, strings.TrimSuffix(near, fileKey)) {
+	if slices.Contains(secretKeys, strings.TrimSuffix(near, fileKey)) || near == "headers" {
 		l.shown().hideAfter(e.at.line, e.at.column)
 	}
 	l.fail(e.at, p.key(e.name), "unknown key %s, did you mean %q?", quote(e.name), near)

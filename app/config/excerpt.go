@@ -18,6 +18,7 @@ var (
 	userinfo  = regexp.MustCompile(`://.*@|[^\s"']+@`)
 	// secretGroup is a key below which each value is one, whatever it is called.
 	secretGroup = regexp.MustCompile(`(?i)\bheaders["']?[ \t]*:`)
+	query       = regexp.MustCompile(`(://[^\s"'?]*)\?[^\s"']*`)
 	otherKey    = regexp.MustCompile(`^[ \t-]*["']?[\w.-]+["']?[ \t]*:(?:[ \t]|$)`)
 )
 
@@ -80,7 +81,7 @@ func newLines(text string) lines {
 			}
 			line = hide(line, at[1])
 		}
-		out[i] = userinfo.ReplaceAllString(line, hidden+"@")
+		out[i] = query.ReplaceAllString(userinfo.ReplaceAllString(line, hidden+"@"), "${1}?"+hidden)
 	}
 	return out
 }

@@ -86,6 +86,6 @@ func TestOverrides(t *testing.T) {
 	require.Equal(t, "true", parse(t, "", "ERGON_BUS_URL=true").Bus.URL)
 	require.Equal(t, []string{`$ERGON_BUS_URL: bus.url: "http://xxxxx@h/${A}": scheme "http" is unknown: use nats, tls, ws or wss`},
 		faults(t, "bus: { url: nats://file }", "ERGON_BUS_URL=http://u:hunter2@h/${A}"))
-	require.Equal(t, []string{`1:6: bus: "x" is not a group of keys (url, context, name, creds, nkey, user, password, token, ca, cert, key, tls_first, domain, api_prefix, inbox_prefix, connect_timeout, store, listen)`},
+	require.Equal(t, []string{`1:6: bus: a group of keys (url, context, name, creds, nkey, user, password, token, ca, cert, key, tls_first, domain, api_prefix, inbox_prefix, connect_timeout, store, listen) is expected, and this is a value`},
 		faults(t, "bus: x", "ERGON_BUS_URL=nats://env"))
 }

@@ -99,9 +99,9 @@ func TestWrongTypes(t *testing.T) {
 		"foo: 1\napp: [a]\nbus: 5\nstreams: [x]\ntasks: text\napp: b\n": {
 			`1:1: foo: unknown key "foo", the keys here are app, bus, streams, dead_letters, parking, admin, runner, telemetry, tasks`,
 			`2:1: app: text is expected, and this is a list`,
-			`3:6: bus: "5" is not a group of keys (` + keys + `)`,
+			`3:6: bus: a group of keys (` + keys + `) is expected, and this is a value`,
 			`4:1: streams: a group of names is expected, and this is a list`,
-			`5:8: tasks: "text" is not a group of names`,
+			`5:8: tasks: a group of names is expected, and this is a value`,
 			`6:1: app: the key stands twice`,
 		},
 		"app: true\nbus: { connect_timeout: -1s, name: { a: b }, store: no }\ndead_letters: { max_age: [1], replicas: 1.5, max_bytes: 99999999999999999999 }\n": {

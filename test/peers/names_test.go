@@ -27,7 +27,7 @@ func promName(m semconv.Metric) string {
 // and what the Go runtime tells of itself.
 func known() map[string][]string {
 	all := map[string][]string{
-		"go_goroutine_count":      nil,
+		"go_goroutines":           nil,
 		"go_memory_used_bytes":    {"go_memory_type"},
 		"go_memory_gc_goal_bytes": nil,
 		"up":                      nil, // Prometheus's own

@@ -11,7 +11,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strconv"
-	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -107,23 +106,14 @@ func (p *prometheus) becomes(t *testing.T, want float64, promql string) {
 	})
 }
 
-// lint requires that Prometheus's linter has nothing against the names on a page, but
-// for one that is OpenTelemetry's own: go.goroutine.count.
+// lint requires that Prometheus's linter has nothing against the names on a page.
 func lint(t *testing.T, page []byte) {
 	t.Helper()
 	cmd := exec.CommandContext(t.Context(), installed(t, "promtool"), "check", "metrics")
 	cmd.Stdin = bytes.NewReader(page)
 	out, err := cmd.CombinedOutput()
-	var left []string
-	for line := range strings.Lines(string(out)) {
-		if !strings.HasPrefix(line, "go_goroutine_count ") {
-			left = append(left, line)
-		}
-	}
-	require.Empty(t, left)
-	if len(out) == 0 {
-		require.NoError(t, err)
-	}
+	require.Empty(t, string(out))
+	require.NoError(t, err)
 }
 
 // fetch gets a page.

@@ -114,3 +114,10 @@ func TestLogContents(t *testing.T) {
 	require.Equal(t, "a"+strings.Repeat("ä", 511), line["payload"], "cut between characters")
 	require.EqualValues(t, 2001, line["payload_size"])
 }
+
+// Also the line of one that is stored for later says in which phase its attempt failed.
+func TestLogOfADeferralHasItsPhase(t *testing.T) {
+	var out bytes.Buffer
+	engine.LogEvents(slog.New(slog.NewTextHandler(&out, nil)))(engine.Deferring{Task: "t", Attempt: 2, Err: errors.New("busy"), Delay: time.Minute})
+	require.Contains(t, out.String(), "phase=process attempt=2")
+}

@@ -16,8 +16,7 @@ import (
 // exporters off.
 type Config struct {
 	// Service is the name of the service that all telemetry is of (OTEL_SERVICE_NAME).
-	// Default: the
-	// application's name.
+	// Default: in ergon.yaml the application's name, elsewhere "ergon".
 	Service string `yaml:"service" json:"service,omitempty"`
 	// Resource are further attributes of whatever is told, by name, as in
 	// "deployment.environment.name: staging" (OTEL_RESOURCE_ATTRIBUTES, which wins
@@ -96,8 +95,8 @@ type MetricsConfig struct {
 	// Interval is the time from one export to the next (OTEL_METRIC_EXPORT_INTERVAL, in
 	// milliseconds). Default 60 s.
 	Interval time.Duration `yaml:"interval" json:"interval,omitempty"`
-	// Histogram is the form in which the SDK's histograms are sent, explicit (buckets)
-	// or exponential (OTEL_EXPORTER_OTLP_METRICS_DEFAULT_HISTOGRAM_AGGREGATION). Default
+	// Histogram is the form in which durations are sent and served, explicit (buckets
+	// with fixed bounds) or exponential (OTEL_EXPORTER_OTLP_METRICS_DEFAULT_HISTOGRAM_AGGREGATION). Default
 	// explicit.
 	Histogram string `yaml:"histogram" json:"histogram,omitempty"`
 }

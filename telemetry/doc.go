@@ -9,7 +9,7 @@
 //
 //	tel, err := telemetry.New(ctx, telemetry.Options{Config: cfg})
 //	log := slog.New(telemetry.Limit(tel.Handler(slog.NewJSONHandler(os.Stderr, nil)), telemetry.LimitOptions{}))
-//	otel.SetErrorHandler(tel.ErrorHandler()) // in main alone: it is the whole program's
+//	telemetry.SetGlobal(tel) // in main alone: it is the whole program's
 //	engine.Config{Tracer: tel.Tracer(), Observe: engine.LogEvents(log, cfg.EventLog()...)}
 //	defer tel.Shutdown(ctx) // after the engines have ended
 //

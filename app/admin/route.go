@@ -79,7 +79,7 @@ func notFound(path string, routes []route) string {
 
 func (s *Server) metrics(w http.ResponseWriter, r *http.Request) {
 	if s.c.Metrics == nil {
-		say(w, http.StatusNotFound, "there are no metrics here: this program gives its admin server no handler for them (app.Options.Metrics)")
+		say(w, http.StatusNotFound, "there are no metrics here: this program gives its admin server no handler for them (admin.Config.Metrics)")
 		return
 	}
 	s.c.Metrics.ServeHTTP(w, r)

@@ -83,7 +83,7 @@ func TestWrongQuestions(t *testing.T) {
 		"/":                 "there is nothing here: ask for /livez, /readyz, /startupz, /status, /why, /metrics\n",
 		"/livez/":           "there is nothing here: ask for /livez, /readyz, /startupz, /status, /why, /metrics\n",
 		"/debug/pprof/heap": "profiles are not switched on: set admin.pprof, or run with --pprof\n",
-		"/metrics":          "there are no metrics here: this program gives its admin server no handler for them (app.Options.Metrics)\n",
+		"/metrics":          "there are no metrics here: this program gives its admin server no handler for them (admin.Config.Metrics)\n",
 		"/../../etc/passwd": "there is nothing here: ask for /livez, /readyz, /startupz, /status, /why, /metrics\n",
 	} {
 		code, body := s.get(path)

@@ -57,6 +57,13 @@ func DefaultProducer() Producer {
 	}
 }
 
+// DefaultService is the policy of a service's calls: three attempts of 5 s of what may be
+// made twice, and no limits. An attempt of a task can hold all of that, and the engine
+// tries again what failed here, so it is not to outlast an outage.
+func DefaultService() Phase {
+	return defaultPhase(Retry{MaxAttempts: 3, Timeout: sec(5), Backoff: ms(50), BackoffMultiplier: 2, BackoffCap: sec(1), Jitter: 0.2})
+}
+
 const (
 	defaultConcurrency = 256
 	defaultWindow      = 1024

@@ -133,8 +133,8 @@ func (b *builder) traces(ctx context.Context) error {
 	}
 	g := b.gate(traces, b.settings.traces, b.spanQueue)
 	p := spanQueue{sdktrace.NewBatchSpanProcessor(spanExporter{made, g}, sdktrace.WithMaxQueueSize(b.spanQueue)), g}
-	b.tracer = NewTracer(TracerConfig{Processor: p, Resource: b.whose, Sampler: b.sampler})
 	b.spans = sdktrace.NewTracerProvider(sdktrace.WithSpanProcessor(p), sdktrace.WithResource(b.whose), sdktrace.WithSampler(b.sampler.others()))
+	b.tracer = NewTracer(TracerConfig{Processor: p, Resource: b.whose, Sampler: b.sampler, Provider: b.spans})
 	b.parts = append(b.parts, part{g, p.Shutdown})
 	return nil
 }

@@ -27,6 +27,9 @@ type TracerConfig struct {
 	Resource *resource.Resource
 	// Sampler decides which transactions are told of though they do well.
 	Sampler Sampler
+	// Provider makes the spans that others begin below an attempt's. Default: none are
+	// made.
+	Provider trace.TracerProvider
 	// View is of the source, if there is only one; see Tracer.With.
 	View
 }
@@ -211,7 +214,22 @@ func (b *tracing) Value(key any, span engine.SpanID) any {
 	if span == (engine.SpanID{}) {
 		span = b.root
 	}
-	return trace.SpanFromContext(trace.ContextWithSpanContext(context.Background(), b.context(span)))
+	return current{trace.SpanFromContext(trace.ContextWithSpanContext(context.Background(), b.context(span))), b.t.cfg.Provider}
+}
+
+// current is a span that is told of later. It knows who makes spans, so that whoever
+// finds it in a context can make some below it and needs to be given nothing.
+type current struct {
+	trace.Span
+	provider trace.TracerProvider
+}
+
+// TracerProvider is the one of [Telemetry.TracerProvider].
+func (c current) TracerProvider() trace.TracerProvider {
+	if c.provider == nil {
+		return c.Span.TracerProvider()
+	}
+	return c.provider
 }
 
 func (b *tracing) context(span [8]byte) trace.SpanContext {

@@ -46,6 +46,9 @@ type Phase struct {
 // again: the end of a trial wakes nobody.
 const trialWait = 20 * time.Millisecond
 
+// ErrOpen says that the phase's breaker is open.
+var ErrOpen = errors.New("the circuit breaker is open")
+
 // ErrNotRun, given to Leave, says that the attempt was not made after all.
 var ErrNotRun = errors.New("not run")
 
@@ -112,7 +115,19 @@ func (p *Phase) Open() time.Duration {
 
 // Enter waits for the phase's limits until ctx ends. Each nil is followed by one
 // Leave.
-func (p *Phase) Enter(ctx context.Context) error {
+func (p *Phase) Enter(ctx context.Context) error { return p.enter(ctx, true) }
+
+// EnterUnlessOpen is Enter, but for an open breaker, which ends it with ErrOpen. A
+// breaker that lets trials through is waited for: whoever comes while one runs would be
+// turned away for nothing.
+func (p *Phase) EnterUnlessOpen(ctx context.Context) error {
+	if p.Open() > 0 { // nobody's turn need be waited for
+		return ErrOpen
+	}
+	return p.enter(ctx, false)
+}
+
+func (p *Phase) enter(ctx context.Context, patient bool) error {
 	if p.limiter != nil {
 		if err := p.limiter.AcquirePermit(ctx); err != nil {
 			return err
@@ -124,7 +139,7 @@ func (p *Phase) Enter(ctx context.Context) error {
 		}
 	}
 	if p.breaker != nil {
-		if err := p.pass(ctx); err != nil {
+		if err := p.pass(ctx, patient); err != nil {
 			if p.bulkhead != nil {
 				p.bulkhead.ReleasePermit()
 			}
@@ -136,9 +151,12 @@ func (p *Phase) Enter(ctx context.Context) error {
 
 // pass waits until the breaker lets an attempt through. An open breaker fails
 // nobody: it would spend the attempts of a whole backlog on a dependency that is
-// known to be down.
-func (p *Phase) pass(ctx context.Context) error {
+// known to be down. Whoever is not patient learns of it.
+func (p *Phase) pass(ctx context.Context, patient bool) error {
 	for !p.breaker.TryAcquirePermit() {
+		if !patient && p.breaker.IsOpen() {
+			return ErrOpen
+		}
 		timer := time.NewTimer(max(p.breaker.RemainingDelay(), trialWait))
 		select {
 		case <-timer.C:

@@ -28,7 +28,8 @@ var (
 	onReceived    = []string{SpanTransaction, SpanFetch}
 	onMessaging   = []string{SpanTransaction, SpanFetch, SpanProduce}
 	onBoth        = []string{SpanTransaction, SpanAttempts}
-	onFailed      = []string{SpanTransaction, SpanProcess, SpanProduce, SpanSuccess, SpanException, SpanAttempts}
+	onFailed      = []string{SpanTransaction, SpanProcess, SpanProduce, SpanSuccess, SpanException, SpanAttempts, SpanCall}
+	onCalls       = []string{SpanCall}
 )
 
 // Values of attributes.
@@ -95,6 +96,9 @@ func Attributes() []Attribute {
 		{AttrDelay, "The wait before the next attempt, in seconds.", typeDouble, []string{EventRetry}, nil},
 		{AttrLimit, "Which limit: `slots`, `window`, or the phase of a bulkhead.", typeString, nil, limits},
 		{AttrSignal, "What was to be exported.", typeString, nil, signals},
+		{AttrService, "The service's name.", typeString, onCalls, nil},
+		{AttrOperation, "What was asked of it: the service's name, a dot, and the operation's.", typeString, onCalls, nil},
+		{AttrAttempts, "How many attempts the call took, where it was not one.", typeInt, onCalls, nil},
 		{AttrErrorType, "What kind of failure it was. Absent where nothing failed.", typeString, onFailed, categories},
 		{"messaging.message.id", "The transaction's ID.", typeString, onTransaction, nil},
 		{"messaging.message.conversation_id", "As `ergon.transaction.correlation_id`.", typeString, onTransaction, nil},

@@ -25,6 +25,9 @@ func SpanAttempt(phase string, n int) string {
 	return phase + ".attempt." + strconv.Itoa(n)
 }
 
+// SpanCall stands for the spans of services' calls, which are named after the operation.
+const SpanCall = "call"
+
 // Events of spans.
 const (
 	EventRetry     = "ergon.retry" // a further attempt follows, after a delay
@@ -55,6 +58,7 @@ func Spans() []Span {
 		{SpanSuccess, "internal", "The success hook."},
 		{SpanException, "internal", "The exception hook."},
 		{SpanAttempts, "internal", "One attempt of a phase, below that phase's span; what the task's code starts is below this one. It is named after its phase and counted from 1: `fetch.attempt.1`, `process.attempt.2`, `produce.attempt.1`, `handle_success.attempt.1`, `handle_exception.attempt.1`."},
+		{SpanCall, "client", "One call of a service, with its retries and waits, below the attempt that made it: `regions.get`. There is none of a transaction that is sampled out, also if it fails."},
 		{EventRetry, KindEvent, "On a phase's span, after an attempt that failed and that another one follows."},
 		{EventException, KindEvent, "On an attempt that failed, and on a transaction that did for good: what went wrong."},
 	}
@@ -86,4 +90,9 @@ const (
 	AttrBackoffMultiplier  = "ergon.retry.backoff_multiplier" // of each further wait
 	AttrBackoffCap         = "ergon.retry.backoff_cap"        // seconds
 	AttrTimeout            = "ergon.retry.timeout"            // seconds
+
+	// Of a service's call.
+	AttrService   = "ergon.service"
+	AttrOperation = "ergon.service.operation"
+	AttrAttempts  = "ergon.service.attempts"
 )

@@ -1,0 +1,25 @@
+package spec
+
+import "github.com/ergon-framework/ergon/policy"
+
+// KV is a bucket of JetStream.
+type KV struct {
+	// The bucket's name. Required.
+	Bucket string `json:"bucket" yaml:"bucket"`
+	// Whether a bucket that is missing is made, with the keys below. One that exists is
+	// left as it is. Default false: then a missing one is an error.
+	Create bool `json:"create" yaml:"create"`
+	// How long a value lives. 0s is for ever. Default 0s.
+	TTL policy.Duration `json:"ttl" yaml:"ttl"`
+	// How many values of a key are kept, from 1 to 64. Default 1.
+	History int `json:"history" yaml:"history" jsonschema:"minimum=1,maximum=64"`
+	// How many servers keep it, from 1 to 5. Default 1.
+	Replicas int `json:"replicas" yaml:"replicas" jsonschema:"minimum=1,maximum=5"`
+	// Whether all of it is kept in memory and followed by a watch, for reference data that
+	// is read often and changes seldom: a get asks nobody then, and may be a moment behind.
+	// Default false.
+	Cache bool `json:"cache" yaml:"cache"`
+	// The most that the cache holds, in bytes of keys and values; over it the service is
+	// not ready, and gets go to the bucket. Default 64 MiB.
+	CacheBytes int64 `json:"cache_bytes" yaml:"cache_bytes"`
+}

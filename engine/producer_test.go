@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"slices"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -337,6 +338,29 @@ func TestProducerBulkhead(t *testing.T) {
 		require.EqualValues(t, 8, report.Succeeded)
 		require.LessOrEqual(t, g.peak(), 3)
 	})
+}
+
+// A sequence ends, also for a policy that streams, and bytes in it are what stands on the
+// wire.
+func TestSequenceForAConsumer(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		seq := slices.Values([]ergon.Raw{
+			ergon.New([]byte("1")), ergon.New([]byte("{")), ergon.New([]byte("1"), ergon.WithContentType("text/plain")),
+		})
+		report, err := engine.RunSeq(t.Context(), engine.Config{
+			Task: engine.Consume("take", taker{}), Policy: policy.DefaultConsumer(),
+		}, seq)
+		require.NoError(t, err)
+		require.Equal(t, engine.Succeeded, report.Results[0].Outcome)
+		require.ErrorContains(t, report.Results[1].Err, "unexpected end of JSON input")
+		require.ErrorContains(t, report.Results[2].Err, "text/plain")
+	})
+}
+
+type taker struct{}
+
+func (taker) Process(context.Context, ergon.Transaction[int]) (ergon.None, error) {
+	return ergon.None{}, nil
 }
 
 // What an attempt returned is void once its sends have failed: the next one's outputs

@@ -34,7 +34,8 @@ type SeqReport struct {
 // one goroutine: a sequence that blocks holds up a stop too.
 //
 // Payloads are encoded with the task's first codec and decoded for each attempt,
-// so an attempt changes nothing that the caller or the next one sees. There is no
+// so an attempt changes nothing that the caller or the next one sees; a []byte is taken
+// as what stands on the wire, with the content type of its transaction. There is no
 // dead-letter store: a transaction that failed for good is in the results with
 // its error, and one that was not finished is Released.
 //
@@ -46,6 +47,7 @@ func RunSeq[In any](ctx context.Context, c Config, seq iter.Seq[ergon.Transactio
 	source := &seqSource[In]{settled: make(chan struct{}, 1), codec: c.Task.codec}
 	source.next, source.stop = iter.Pull(seq)
 	c.Source = source
+	c.Policy.Loop.Streaming = false // whatever it says: a sequence that has ended brings nothing more
 	if c.Connector == "" {
 		c.Connector = "sequence"
 	}
@@ -144,7 +146,9 @@ func (s *seqSource[In]) deliver(tx ergon.Transaction[In]) ergon.Delivery {
 		out.payload = nil
 	}
 	e := tx.Envelope()
-	e.ContentType = out.contentType
+	if _, raw := any(tx.Payload()).([]byte); !raw { // whose bytes are what its content type says already
+		e.ContentType = out.contentType
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.open++

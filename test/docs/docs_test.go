@@ -8,17 +8,19 @@
 //	```sh run fails      likewise, and it must fail
 //	```output            what the block before it prints, stdout and stderr; … is anything
 //	```go file=a/a.go    it is written to that file; likewise yaml, json and others
+//	```go add=a/a.go     it is added to that file
 //	```sh ignored        nothing; of any language, and visible as such
 //	```                  nothing: a drawing, a wire format
 //
 // A block may stand in an HTML comment, for what a reader need not see. A page that has
 // marked blocks must mark all of them. All Go code that it wrote is compiled at its end,
-// by go vet. Commands find `ergon` in PATH, its source in $ERGON, and a NATS server in
-// $NATS_URL; they have no network and a home of their own, and what they leave running
-// is ended with the page.
+// by go vet, and must be formatted. Commands find `ergon` in PATH, its source in $ERGON, a
+// NATS server in $NATS_URL, and testdata/<name of the page> in $PAGE; they have no network
+// and a home of their own, and what they leave running is ended with the page.
 package docs_test
 
 import (
+	"errors"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -88,7 +90,7 @@ func newPage(t *testing.T, name, repo, bin string) *page {
 			"PATH=" + bin + string(os.PathListSeparator) + os.Getenv("PATH"), "HOME=" + home, "TMPDIR=" + home, "LC_ALL=C",
 			"GOCACHE=" + caches[0], "GOMODCACHE=" + caches[1], "GOBIN=" + bin, "GOPROXY=off", "GOWORK=off",
 			"GOFLAGS=-ldflags=-w", // without what a debugger reads a program is linked in half the time
-			"ERGON=" + repo, "NATS_URL=" + natstest.Start(t),
+			"ERGON=" + repo, "PAGE=" + filepath.Join(repo, "test/docs/testdata", strings.TrimSuffix(filepath.Base(name), ".md")), "NATS_URL=" + natstest.Start(t),
 			// Pages run at the same time; a default port is one for all.
 			"ERGON_BUS_LISTEN=127.0.0.1:0", "ERGON_ADMIN_LISTEN=off",
 		},
@@ -98,6 +100,7 @@ func newPage(t *testing.T, name, repo, bin string) *page {
 func (p *page) run(blocks []snippet) {
 	code := false
 	for i, s := range blocks {
+		file, more := s.file()
 		switch {
 		case s.has("ignored"):
 		case s.has("run"):
@@ -108,11 +111,18 @@ func (p *page) run(blocks []snippet) {
 					p.t.Fatalf("%s:%d: it should print\n%s\nand printed\n%s", p.name, want.line, want.text, printed)
 				}
 			}
-		case s.file() != "":
+		case file != "":
 			code = code || s.lang == "go"
-			name := filepath.Join(p.dir, s.file())
-			require.NoError(p.t, os.MkdirAll(filepath.Dir(name), 0o750))
-			require.NoError(p.t, os.WriteFile(name, []byte(s.text), 0o600))
+			file = filepath.Join(p.dir, file)
+			require.NoError(p.t, os.MkdirAll(filepath.Dir(file), 0o750))
+			how := os.O_TRUNC | os.O_CREATE
+			if more {
+				how, s.text = os.O_APPEND, "\n"+s.text // to what is there
+			}
+			f, err := os.OpenFile(file, how|os.O_WRONLY, 0o600)
+			require.NoError(p.t, err, "%s:%d", p.name, s.line)
+			_, err = f.WriteString(s.text)
+			require.NoError(p.t, errors.Join(err, f.Close()))
 		}
 	}
 	if code {

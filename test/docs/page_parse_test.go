@@ -15,7 +15,12 @@ func TestParse(t *testing.T) {
 		{line: 7, lang: "go", marks: []string{"file=a/b.go"}, text: "package b\n"},
 		{line: 11, marks: []string{}, text: "x\n"},
 	}, page)
-	require.Equal(t, "a/b.go", page[1].file())
+	name, more := page[1].file()
+	require.Equal(t, "a/b.go", name)
+	require.False(t, more)
+	name, more = snippet{marks: []string{"add=a"}}.file()
+	require.Equal(t, "a", name)
+	require.True(t, more)
 	require.True(t, marked(page[1:2]))
 	require.False(t, marked(page[2:]))
 	require.NoError(t, check(page))

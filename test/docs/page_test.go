@@ -19,14 +19,18 @@ type snippet struct {
 // has reports whether the block has a mark.
 func (s snippet) has(mark string) bool { return slices.Contains(s.marks, mark) }
 
-// file is the path that the block is to be written to, "" for none.
-func (s snippet) file() string {
+// file is the path that the block is to be written to, "" for none; more says that it is
+// the end of that file.
+func (s snippet) file() (name string, more bool) {
 	for _, m := range s.marks {
 		if name, ok := strings.CutPrefix(m, "file="); ok {
-			return name
+			return name, false
+		}
+		if name, ok := strings.CutPrefix(m, "add="); ok {
+			return name, true
 		}
 	}
-	return ""
+	return "", false
 }
 
 // parse returns the fenced blocks of a page, in their order, those in comments included.
@@ -53,7 +57,10 @@ func parse(page string) (found []snippet, err error) {
 
 // marked reports whether a page takes part: whether anything in it is to be run.
 func marked(page []snippet) bool {
-	return slices.ContainsFunc(page, func(s snippet) bool { return s.has("run") || s.file() != "" })
+	return slices.ContainsFunc(page, func(s snippet) bool {
+		name, _ := s.file()
+		return s.has("run") || name != ""
+	})
 }
 
 // check finds blocks that would be passed over without anybody's having said so.
@@ -71,10 +78,11 @@ func check(page []snippet) error {
 		case "":
 			known = len(s.marks) == 0
 		default:
-			known = s.file() != "" && filepath.IsLocal(s.file()) && len(s.marks) == 1
+			name, _ := s.file()
+			known = filepath.IsLocal(name) && len(s.marks) == 1
 		}
 		if !known && !(s.has("ignored") && len(s.marks) == 1) {
-			return fmt.Errorf("line %d: a block of %q with the marks %q: it is `sh run`, `sh run fails`, `output`, LANGUAGE `file=PATH`, or `ignored`", s.line, s.lang, s.marks)
+			return fmt.Errorf("line %d: a block of %q with the marks %q: it is `sh run`, `sh run fails`, `output`, LANGUAGE `file=PATH` or `add=PATH`, or `ignored`", s.line, s.lang, s.marks)
 		}
 	}
 	return nil

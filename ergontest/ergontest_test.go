@@ -139,6 +139,12 @@ func TestRoutesAndSettings(t *testing.T) {
 	c.Process.Retry.MaxAttempts, c.Process.Retry.Backoff, c.Exception.Retry.MaxAttempts = 2, policy.Duration(time.Millisecond), 1
 	down := ergontest.RunWith(t, ergontest.Settings{Policy: &c, RealTime: true}, engine.Consume("price", &pricer{}), of("down"))[0]
 	require.Len(t, down.Attempts, 2+1)
+
+	c.Loop.Limit = 1
+	got = ergontest.RunWith(t, ergontest.Settings{Policy: &c}, engine.Consume("price", &pricer{}), of("mug"), of("busy"))
+	got[0].Expect(t, nil)
+	require.Equal(t, engine.Released, got[1].Outcome)
+	require.Equal(t, "tx-busy", got[1].ID)
 }
 
 func TestRunUsesTheBubbleItIsIn(t *testing.T) {

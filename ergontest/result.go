@@ -130,16 +130,20 @@ func identities[In any](txs []ergon.Transaction[In]) []identity {
 	return all
 }
 
-// results puts together what is known of each transaction that was taken.
+// results puts together what is known of each transaction.
 func (r *run) results(ended []engine.Result, ids []identity) []Result {
-	all := make([]Result, len(ended))
-	open := make(map[identity][]int, len(ended)) // those of one identity run one after the other
-	causes := make(map[string]int, len(ended))
-	for i, e := range ended {
-		all[i] = Result{ID: e.ID, Outcome: e.Outcome, Err: e.Err, HandlerErr: e.HandlerErr, routes: r.routes}
-		open[ids[i]] = append(open[ids[i]], i)
-		if _, again := causes[e.ID]; !again {
-			causes[e.ID] = i
+	all := make([]Result, len(ids))
+	open := make(map[identity][]int, len(ids)) // those of one identity run one after the other
+	causes := make(map[string]int, len(ids))
+	for i, id := range ids {
+		all[i] = Result{ID: id.id, Outcome: engine.Released, routes: r.routes}
+		if i < len(ended) { // it was taken
+			e := ended[i]
+			all[i].Outcome, all[i].Err, all[i].HandlerErr = e.Outcome, e.Err, e.HandlerErr
+		}
+		open[id] = append(open[id], i)
+		if _, again := causes[id.id]; !again {
+			causes[id.id] = i
 		}
 	}
 	for _, ev := range r.events.All() {

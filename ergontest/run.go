@@ -13,9 +13,8 @@
 //
 // No time passes. A run is in a bubble of testing/synctest, where the clock jumps to
 // whatever is waited for next; eight attempts over two minutes take a millisecond. So
-// fakes of services are for a task under test, not connections: goroutines of a real one
-// would stay behind in the bubble, and the run would hang. [Settings.RealTime] is for
-// those.
+// a task under test is given fakes of services, not connections: while one is open the
+// clock stands still, and the run would hang. [Settings.RealTime] is for those.
 //
 // A test that needs a bus gets one from package ergontest/natstest.
 package ergontest
@@ -23,6 +22,7 @@ package ergontest
 import (
 	"context"
 	"fmt"
+	"os"
 	"reflect"
 	"slices"
 	"strings"
@@ -92,6 +92,8 @@ func RunWith[In any](t *testing.T, s Settings, task engine.Task, txs ...ergon.Tr
 	if s.RealTime || inBubble() {
 		body()
 	} else {
+		stop := watch(os.Stderr, task.Name(), &r.events)
+		defer stop() // also where the bubble ends the test
 		synctest.Test(t, func(*testing.T) { body() })
 	}
 	if err != nil {

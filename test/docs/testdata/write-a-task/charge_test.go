@@ -17,6 +17,12 @@ import (
 type bank struct {
 	errs []error // one a call, then nil
 	ids  []string
+	told []string
+}
+
+func (b *bank) Tell(_ context.Context, _, what string) error {
+	b.told = append(b.told, what)
+	return nil
 }
 
 func (b *bank) Charge(_ context.Context, id, _ string, _ int64) (err error) {
@@ -43,15 +49,14 @@ func TestCharger(t *testing.T) {
 	if sent := ergontest.Sent[charge.Receipt](t, got); len(sent) != 1 || sent[0].ID != b.ids[0] {
 		t.Error(got)
 	}
-	b.ids = nil
 	none := ergontest.Run(t, task, ergon.New(charge.Order{}))[0]
 	none.Expect(t, nil)
 	bad := ergontest.Run(t, task, ergon.New(charge.Order{Cents: -1}))[0]
 	bad.Expect(t, ergon.CategoryBusiness)
 	undecodable := ergontest.Run(t, task, ergon.New([]byte("{")))[0]
 	undecodable.Expect(t, ergon.CategoryBusiness)
-	if len(none.Outputs) != 0 || len(b.ids) != 1 {
-		t.Error(none, b.ids)
+	if len(none.Outputs) != 0 || !slices.Equal(b.told, []string{"your order failed: -1 cents are negative"}) {
+		t.Error(none, b.told)
 	}
 	split := ergontest.Run(t, charge.Split(), ergon.New(charge.Order{Gifts: []string{"a", "b"}}))[0]
 	if gifts := ergontest.Sent[string](t, split, "gifts"); !slices.Equal(gifts, []string{"a", "b"}) {

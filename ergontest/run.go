@@ -72,14 +72,8 @@ func Run[In any](t *testing.T, task engine.Task, txs ...ergon.Transaction[In]) [
 // RunWith is Run with settings.
 func RunWith[In any](t *testing.T, s Settings, task engine.Task, txs ...ergon.Transaction[In]) []Result {
 	t.Helper()
-	in := reflect.TypeFor[In]()
-	switch {
-	case task.Err() != nil:
-		t.Fatal(task.Err())
-	case len(txs) == 0:
-		t.Fatalf("task %q: there is nothing to run it on: pass transactions, made with ergon.New", task.Name())
-	case in != task.In() && in != reflect.TypeFor[[]byte]():
-		t.Fatalf("task %q takes %v, and is given %v: pass its own type, or []byte for what stands on the wire", task.Name(), task.In(), in)
+	if err := check(task, txs); err != nil {
+		t.Fatal(err)
 	}
 	r := newRun(s, task)
 	var report engine.SeqReport
@@ -100,6 +94,20 @@ func RunWith[In any](t *testing.T, s Settings, task engine.Task, txs ...ergon.Tr
 		t.Fatalf("task %q: the run failed: %v", task.Name(), err)
 	}
 	return r.results(report.Results, identities(txs))
+}
+
+// check says what keeps a run from happening.
+func check[In any](task engine.Task, txs []ergon.Transaction[In]) error {
+	in := reflect.TypeFor[In]()
+	switch {
+	case task.Err() != nil:
+		return task.Err()
+	case len(txs) == 0:
+		return fmt.Errorf("task %q: there is nothing to run it on: pass transactions, made with ergon.New", task.Name())
+	case in != task.In() && in != reflect.TypeFor[[]byte]():
+		return fmt.Errorf("task %q takes %v, and is given %v: pass its own type, or []byte for what stands on the wire", task.Name(), task.In(), in)
+	}
+	return nil
 }
 
 // run is one call of Run.

@@ -2,8 +2,11 @@ package config_test
 
 import (
 	"bytes"
+	"io/fs"
 	"os"
 	"path/filepath"
+	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -55,6 +58,32 @@ func TestSchemaTakesTheExamples(t *testing.T) {
 	require.NoError(t, check("{}"))
 	require.NoError(t, check("bus: { url: \"${NATS_URL:-embedded}\", connect_timeout: 30, tls_first: \"${T}\", password_file: p }\nadmin: { trail: \"${N:-5}\" }"))
 	require.NoError(t, check("tasks: { t: { source: { jetstream: { stream: S, ack_wait: \"${W}\" } }, consumer: { loop: { mode: \"${M}\", concurrency: \"${N}\" } } } }"))
+}
+
+// An editor says nothing of a schema that it does not find: every file that names one
+// leads to it.
+func TestSchemaIsWhereFilesSayItIs(t *testing.T) {
+	const root = "../.."
+	line := regexp.MustCompile(`(?m)^\s*# yaml-language-server: \$schema=(\S+)$`)
+	found := 0
+	require.NoError(t, filepath.WalkDir(root, func(file string, entry fs.DirEntry, err error) error {
+		switch {
+		case err != nil:
+			return err
+		case entry.IsDir() && strings.HasPrefix(entry.Name(), ".") && file != root:
+			return fs.SkipDir
+		case entry.IsDir() || !slices.Contains([]string{".yaml", ".yml", ".md", ".tmpl"}, filepath.Ext(file)):
+			return nil
+		}
+		text, err := os.ReadFile(file)
+		require.NoError(t, err)
+		for _, m := range line.FindAllStringSubmatch(string(text), -1) {
+			found++
+			require.FileExists(t, filepath.Join(filepath.Dir(file), m[1]), "%s names it as its schema", file)
+		}
+		return nil
+	}))
+	require.Greater(t, found, 4)
 }
 
 // What the schema refuses, and where. Parse refuses each as well.

@@ -93,6 +93,7 @@ func (a *adminAsk) readToken(cfg *config.Config, env func(string) (string, bool)
 // adminConfig is the configuration, where a command needs it to know whom to ask: one
 // that is named or lies here. With --admin and a token it may be broken, or missing.
 func (c *command) adminConfig(a *adminAsk) (*config.Config, error) {
+	c.asks = true
 	cfg, _, err := c.load(false)
 	if err != nil && a.addr != "" && c.file == "" {
 		return nil, nil

@@ -111,6 +111,7 @@ type command struct {
 	json      bool
 	sets      []string      // --set
 	flags     []config.Flag // of the command itself
+	asks      bool          // it asks a running process, whose file need not be here
 }
 
 // exitError ends the process with a code of its own. A nil err says nothing.

@@ -2,6 +2,7 @@ package cli
 
 import (
 	"os"
+	"slices"
 	"strings"
 
 	"github.com/ergon-framework/ergon/app/config"
@@ -22,6 +23,9 @@ func (c *command) resolve(required bool) (r *config.Resolved, fromFile bool, err
 		if _, err := os.Stat(defaultFile); err != nil {
 			if required {
 				return nil, false, usage("there is no %s here: name a configuration with -f FILE", defaultFile)
+			}
+			if c.asks {
+				in.Env.Names = withoutTasks(in.Env.Names)
 			}
 			r, err := config.Resolve("", nil, in)
 			return r, false, err
@@ -54,6 +58,17 @@ func (c *command) inputs() (config.Inputs, error) {
 	}
 	in.Flags = append(in.Flags, c.flags...)
 	return in, nil
+}
+
+// withoutTasks leaves the variables of tasks out. A probe in a container has those of the
+// process that it asks, and need not know that one's file.
+func withoutTasks(names func() []string) func() []string {
+	if names == nil {
+		return nil
+	}
+	return func() []string {
+		return slices.DeleteFunc(slices.Clone(names()), func(name string) bool { return strings.HasPrefix(name, config.TaskVariables) })
+	}
 }
 
 // flag has a flag that is short for a key win over everything else. One that was not

@@ -17,8 +17,8 @@ var foreign = regexp.MustCompile(`^ERGON_(?:(?:.*_)?(?:SERVICE_HOST|SERVICE_PORT
 var named = regexp.MustCompile(`\$\{(ERGON_\w+)`)
 
 // unknownVariables reports the variables that begin with ERGON_, hold something, and
-// change nothing: somebody meant something by them. Without a file nobody knows the
-// tasks, and theirs are left alone.
+// change nothing: somebody meant something by them. Without a file there are no tasks,
+// and theirs change nothing.
 func (l *loader) unknownVariables(noFile bool) {
 	if l.in.Env.Names == nil {
 		return
@@ -33,13 +33,14 @@ func (l *loader) unknownVariables(noFile bool) {
 	names := slices.Clone(l.in.Env.Names())
 	slices.Sort(names)
 	for _, name := range slices.Compact(names) {
-		if !strings.HasPrefix(name, prefix) || known[name] || foreign.MatchString(name) ||
-			noFile && strings.HasPrefix(name, prefix+"TASKS_") {
+		if !strings.HasPrefix(name, prefix) || known[name] || foreign.MatchString(name) || l.set(name) == "" {
 			continue
 		}
-		if l.set(name) != "" {
-			l.fail(place{env: name}, nil, "%s", l.unknownVariable(name))
+		if noFile && strings.HasPrefix(name, TaskVariables) {
+			l.fail(place{env: name}, nil, "it is a task's, and there is no file that names the task: name the file with -f, or unset the variable")
+			continue
 		}
+		l.fail(place{env: name}, nil, "%s", l.unknownVariable(name))
 	}
 }
 
@@ -58,7 +59,7 @@ func (l *loader) unknownVariable(name string) string {
 			return "no variable stands for " + p.String() + ", which is a list or a group of names: say it in the file, where ${NAME} stands for a value"
 		}
 	}
-	rest, ofTask := strings.CutPrefix(name, prefix+"TASKS_")
+	rest, ofTask := strings.CutPrefix(name, TaskVariables)
 	if !ofTask {
 		return l.meant(name, prefix, Variables())
 	}
@@ -70,7 +71,7 @@ func (l *loader) unknownVariable(name string) string {
 	for i := strings.IndexByte(rest, '_'); i > 0; { // a task that is misspelt, and a key that is not
 		for _, task := range l.tasks {
 			other := nameOf(path{"tasks", task}) + rest[i:]
-			if policy.Nearest(rest[:i], []string{strings.TrimPrefix(nameOf(path{"tasks", task}), prefix+"TASKS_")}) != "" &&
+			if policy.Nearest(rest[:i], []string{strings.TrimPrefix(nameOf(path{"tasks", task}), TaskVariables)}) != "" &&
 				slices.ContainsFunc(Variables(task), func(v Variable) bool { return v.Name == other }) {
 				return "unknown variable, did you mean " + other + "?"
 			}

@@ -9,6 +9,10 @@ import (
 // prefix begins the name of every variable of Ergon's.
 const prefix = "ERGON_"
 
+// TaskVariables begins the names of the variables of tasks. They are of use only beside
+// a file that names the tasks: without one they are faults.
+const TaskVariables = prefix + "TASKS_"
+
 // aTask stands for the name of a task in a Key's variable.
 const aTask = "<TASK>"
 

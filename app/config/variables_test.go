@@ -109,9 +109,11 @@ func TestUnknownVariables(t *testing.T) {
 	resolve(t, twoTasks+"bus: { name: ${ERGON_REGION:-eu} }\n", config.Inputs{Env: world("ERGON_REGION=us", "ERGON_ULR=", "PATH=x", "ERGONOMIC=1",
 		"ERGON_SERVICE_HOST=10.0.0.1", "ERGON_PORT=tcp://10.0.0.1:9400", "ERGON_PORT_9400_TCP_ADDR=10.0.0.1", "ERGON_ADMIN_SERVICE_PORT_HTTP=9400", "ERGON_TEST_HOLD_STORE=x")})
 	resolve(t, twoTasks, config.Inputs{Env: config.Environment{Lookup: environment("ERGON_ULR=x")}})
-	// Without a file nobody knows the tasks.
-	_, err := config.Resolve("", nil, config.Inputs{Env: world("ERGON_TASKS_SCORE_CONSUMER_LOOP_CONCURRENCY=1")})
-	require.NoError(t, err)
+	// Without a file there are no tasks, and in an empty one neither.
+	noTasks := config.Inputs{Env: world("ERGON_TASKS_SCORE_CONSUMER_LOOP_CONCURRENCY=1")}
+	_, err := config.Resolve("", nil, noTasks)
+	require.EqualError(t, err, "$ERGON_TASKS_SCORE_CONSUMER_LOOP_CONCURRENCY: it is a task's, and there is no file that names the task: name the file with -f, or unset the variable")
+	require.Equal(t, []string{"$ERGON_TASKS_SCORE_CONSUMER_LOOP_CONCURRENCY: unknown variable: the file names no task"}, wrong(t, "", noTasks))
 }
 
 // The rule, and that no variable is taken for one of Kubernetes'.

@@ -18,8 +18,28 @@ import (
 )
 
 // WiringError says what does not fit between tasks and configuration. It names
-// every fault; each says which task, and what to do.
+// every fault, as a *WiringFault; each says which task, and what to do.
 type WiringError struct{ Faults []error }
+
+// WiringFault is one of them.
+type WiringFault struct {
+	// Path is the keys of the configuration that it is about, as tasks.score.routes.late;
+	// they need not be there.
+	Path string
+	// Err says what is wrong.
+	Err error
+}
+
+// Error is that of Err, which names the task.
+func (f *WiringFault) Error() string { return f.Err.Error() }
+
+// Unwrap returns Err.
+func (f *WiringFault) Unwrap() error { return f.Err }
+
+// taskFault is a fault of a task, at the keys below it.
+func taskFault(task, below, format string, a ...any) error {
+	return &WiringFault{Path: "tasks." + task + below, Err: fmt.Errorf("task %q: "+format, append([]any{task}, a...)...)}
+}
 
 // Error has one line per fault.
 func (e *WiringError) Error() string { return errors.Join(e.Faults...).Error() }
@@ -47,7 +67,7 @@ func sorted(tasks []Task) Registered {
 // bind finds the configuration of each task to run, and every fault.
 func bind(tasks Registered, opts Options) ([]bound, error) {
 	var faults []error
-	fault := func(format string, a ...any) { faults = append(faults, fmt.Errorf(format, a...)) }
+	fault := func(task, format string, a ...any) { faults = append(faults, taskFault(task, "", format, a...)) }
 	cfg := opts.Config
 	tasks, err := tasks.With(cfg)
 	if wiring, ok := errors.AsType[*WiringError](err); ok {
@@ -56,19 +76,19 @@ func bind(tasks Registered, opts Options) ([]bound, error) {
 	byName := make(map[string]Task, len(tasks))
 	for _, t := range tasks {
 		if _, twice := byName[t.Name()]; twice {
-			fault("task %q: two tasks are registered under this name: give one of them another", t.Name())
+			fault(t.Name(), "two tasks are registered under this name: give one of them another")
 		}
 		byName[t.Name()] = t
 	}
 	names := slices.Sorted(maps.Keys(byName))
 	for _, name := range slices.Sorted(maps.Keys(cfg.Tasks)) {
 		if _, ok := byName[name]; !ok && wanted(opts, name) && cfg.Tasks[name].Use == "" {
-			fault("task %q: it is configured, and no module provides it; this program has %s%s", name, list(names), nearest(name, names))
+			fault(name, "it is configured, and no module provides it; this program has %s%s", list(names), nearest(name, names))
 		}
 	}
 	for _, name := range opts.Only {
 		if _, ok := cfg.Tasks[name]; !ok && byName[name].Name() == "" {
-			fault("task %q: there is no such task; this program has %s%s", name, list(names), nearest(name, names))
+			fault(name, "there is no such task; this program has %s%s", list(names), nearest(name, names))
 		}
 	}
 	var all []bound
@@ -78,14 +98,14 @@ func bind(tasks Registered, opts Options) ([]bound, error) {
 		}
 		t := byName[name]
 		if t.Err() != nil {
-			faults = append(faults, t.Err())
+			faults = append(faults, &WiringFault{Path: "tasks." + name, Err: t.Err()})
 		}
 		c, ok := cfg.Tasks[name]
 		if !ok && spare(opts) {
 			continue
 		}
 		if !ok {
-			fault("task %q: it has no configuration: add tasks.%s with its source to the configuration, or name the tasks to run", name, name)
+			fault(name, "it has no configuration: add tasks.%s with its source to the configuration, or name the tasks to run", name)
 			continue
 		}
 		faults = append(faults, routeFaults(t, c)...)
@@ -103,7 +123,7 @@ func bind(tasks Registered, opts Options) ([]bound, error) {
 		all = append(all, bound{task: t, config: c, policy: p, prod: prod, ended: make(chan struct{}), untilEmpty: opts.UntilEmpty})
 	}
 	if len(all) == 0 && len(faults) == 0 {
-		fault("there is nothing to run: no module provides a task")
+		faults = append(faults, &WiringFault{Path: "tasks", Err: errors.New("there is nothing to run: no module provides a task")})
 	}
 	if len(faults) > 0 {
 		return nil, &WiringError{faults}
@@ -123,26 +143,26 @@ func wanted(opts Options, name string) bool {
 
 // routeFaults compares the routes that a task declared with those configured.
 func routeFaults(t Task, c config.Task) (faults []error) {
-	fault := func(format string, a ...any) {
-		faults = append(faults, fmt.Errorf("task %q: "+format, append([]any{t.Name()}, a...)...))
+	fault := func(route, format string, a ...any) {
+		faults = append(faults, taskFault(t.Name(), ".routes"+route, format, a...))
 	}
 	configured := slices.Sorted(maps.Keys(c.Routes))
 	declared := t.Routes()
 	switch {
 	case t.Err() != nil:
 	case !t.Sends() && len(configured) > 0:
-		fault("it sends nothing (its Out is ergon.None): remove its routes %s", list(configured))
+		fault("", "it sends nothing (its Out is ergon.None): remove its routes %s", list(configured))
 	case t.Sends() && len(declared) == 0 && len(configured) != 1:
-		fault("it returns one value, so it needs exactly one route, and %d are configured", len(configured))
+		fault("", "it returns one value, so it needs exactly one route, and %d are configured", len(configured))
 	case len(declared) > 0:
 		for _, name := range declared {
 			if !slices.Contains(configured, name) {
-				fault("its route %q is not bound: add tasks.%s.routes.%s to the configuration", name, t.Name(), name)
+				fault("."+name, "its route %q is not bound: add tasks.%s.routes.%s to the configuration", name, t.Name(), name)
 			}
 		}
 		for _, name := range configured {
 			if !slices.Contains(declared, name) {
-				fault("route %q is configured, and the task does not have it; it has %s%s", name, list(declared), nearest(name, declared))
+				fault("."+name, "route %q is configured, and the task does not have it; it has %s%s", name, list(declared), nearest(name, declared))
 			}
 		}
 	}

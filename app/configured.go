@@ -21,12 +21,12 @@ func (r Registered) With(cfg *config.Config) (Registered, error) {
 			continue
 		}
 		if slices.ContainsFunc(r, func(t Task) bool { return t.Name() == name }) {
-			faults = append(faults, fmt.Errorf("task %q: a module of this program provides it, and tasks.%s.use makes another: rename the one in the configuration, or remove its use", name, name))
+			faults = append(faults, taskFault(name, ".use", "a module of this program provides it, and tasks.%s.use makes another: rename the one in the configuration, or remove its use", name))
 			continue
 		}
 		task, err := configured(name, t)
 		if err != nil {
-			faults = append(faults, fmt.Errorf("task %q: %w", name, err))
+			faults = append(faults, taskFault(name, ".use", "%w", err))
 			continue
 		}
 		all = append(all, task)
@@ -35,6 +35,28 @@ func (r Registered) With(cfg *config.Config) (Registered, error) {
 		return sorted(all), &WiringError{faults}
 	}
 	return sorted(all), nil
+}
+
+// Check holds the tasks that a configuration names against those that there are, as a run
+// does, and opens nothing. The error is a *WiringError with every fault. A task that is not
+// configured is none: a run of others does without it.
+func (r Registered) Check(cfg *config.Config) error {
+	if len(cfg.Tasks) == 0 {
+		return nil
+	}
+	_, err := bind(r, Options{Config: cfg, Only: cfg.TaskNames()})
+	return err
+}
+
+// Unconfigured are the names of the tasks without which a run that names none is refused.
+func (r Registered) Unconfigured(cfg *config.Config) []string {
+	var out []string
+	for _, t := range r {
+		if _, ok := cfg.Tasks[t.Name()]; !ok && !spare(Options{Config: cfg}) {
+			out = append(out, t.Name())
+		}
+	}
+	return out
 }
 
 // configured makes a task of what the configuration says. What Parse returned has

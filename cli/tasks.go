@@ -43,9 +43,8 @@ func (c *command) tasks() error {
 	if err != nil {
 		return err
 	}
-	var registered app.Registered
-	fxApp := fx.New(c.modules, app.Registry, fx.Populate(&registered), fx.NopLogger, fx.RecoverFromPanics())
-	if err := fxApp.Err(); err != nil {
+	registered, err := c.registered()
+	if err != nil {
 		return err
 	}
 	if registered, err = registered.With(cfg); err != nil {
@@ -85,6 +84,13 @@ func (c *command) tasks() error {
 		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\n", t.Name, t.In, t.Out, orNone(t.Source, "not configured"), routesLine(t.Routes))
 	}
 	return w.Flush()
+}
+
+// registered makes the tasks of this program's modules, with the services that they need.
+// Nothing is started.
+func (c *command) registered() (tasks app.Registered, err error) {
+	err = fx.New(c.modules, app.Registry, fx.Populate(&tasks), fx.NopLogger, fx.RecoverFromPanics()).Err()
+	return tasks, err
 }
 
 func sourceLine(s config.Source) string {

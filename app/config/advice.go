@@ -79,16 +79,26 @@ func (c *Config) Advice() []Warning {
 func (r *Resolved) Warnings() []Warning {
 	out := r.Config.Advice()
 	for i, w := range out {
-		p := splitPath(w.Path)
-		for out[i].Origin = r.origin(p); out[i].Origin.IsDefault() && len(p) > 0; {
-			p = p[:len(p)-1]
-			at := r.root.locate(p, place{})
-			if at != (place{}) {
-				out[i].Origin = r.from(at)
-			}
-		}
+		out[i].Origin = r.Near(w.Path)
 	}
 	return out
+}
+
+// Near is where the value of a key comes from or, where nobody gave it, what is nearest
+// above it, at last the file's first line.
+func (r *Resolved) Near(key string) Origin {
+	p := splitPath(key)
+	o := r.origin(p)
+	for o.IsDefault() && len(p) > 0 {
+		p = p[:len(p)-1]
+		if at := r.root.locate(p, place{}); at != (place{}) {
+			o = r.from(at)
+		}
+	}
+	if o.IsDefault() && r.file != "" {
+		o = r.from(place{line: 1, column: 1})
+	}
+	return o
 }
 
 type adviser struct {

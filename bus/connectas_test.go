@@ -1,11 +1,6 @@
 package bus_test
 
 import (
-	"crypto/sha256"
-	"encoding/base32"
-	"encoding/base64"
-	"encoding/json"
-	"fmt"
 	"net"
 	"os"
 	"path/filepath"
@@ -20,6 +15,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/ergon-framework/ergon/bus"
+	"github.com/ergon-framework/ergon/internal/natstest"
 )
 
 func eventually(t *testing.T, condition func() bool) {
@@ -36,20 +32,6 @@ func containsAll(text string, parts ...string) bool {
 	return true
 }
 
-func publicKey(t *testing.T, pair nkeys.KeyPair) string {
-	t.Helper()
-	key, err := pair.PublicKey()
-	require.NoError(t, err)
-	return key
-}
-
-func seedOf(t *testing.T, pair nkeys.KeyPair) string {
-	t.Helper()
-	seed, err := pair.Seed()
-	require.NoError(t, err)
-	return string(seed)
-}
-
 func writeFile(t *testing.T, name, text string) string {
 	t.Helper()
 	file := filepath.Join(t.TempDir(), name)
@@ -57,85 +39,19 @@ func writeFile(t *testing.T, name, text string) string {
 	return file
 }
 
-// operator signs accounts and their users, as nsc does.
+// operator is one with a server that trusts it.
 type operator struct {
-	t                 *testing.T
-	operator, account nkeys.KeyPair
-	s                 *natsserver.Server
+	*natstest.Operator
+	s *natsserver.Server
 }
 
-// newOperator starts a server that trusts it.
 func newOperator(t *testing.T) *operator {
 	t.Helper()
-	o := &operator{t: t}
-	var err error
-	o.operator, err = nkeys.CreateOperator()
-	require.NoError(t, err)
-	o.account, err = nkeys.CreateAccount()
-	require.NoError(t, err)
-	system, err := nkeys.CreateAccount()
-	require.NoError(t, err)
-	resolver := &natsserver.MemAccResolver{}
-	require.NoError(t, resolver.Store(publicKey(t, o.account), o.accountJWT(o.account, -1)))
-	require.NoError(t, resolver.Store(publicKey(t, system), o.accountJWT(system, 0)))
-	o.s = plainServer(t, func(opts *natsserver.Options) {
-		opts.JetStream = true
-		opts.TrustedKeys = []string{publicKey(t, o.operator)}
-		opts.SystemAccount = publicKey(t, system)
-		opts.AccountResolver = resolver
-	})
-	return o
+	o := natstest.NewOperator(t)
+	return &operator{o, plainServer(t, o.Trusted)}
 }
 
-func (o *operator) accountJWT(account nkeys.KeyPair, storage int) string {
-	return o.sign(o.operator, publicKey(o.t, account), 0, map[string]any{
-		"type": "account", "version": 2, "default_permissions": map[string]any{},
-		"limits": map[string]any{
-			"subs": -1, "data": -1, "payload": -1, "imports": -1, "exports": -1, "wildcards": true, "conn": -1, "leaf": -1,
-			"mem_storage": storage, "disk_storage": storage, "streams": storage, "consumer": storage,
-		},
-	})
-}
-
-func (o *operator) sign(issuer nkeys.KeyPair, subject string, expires int64, nats map[string]any) string {
-	o.t.Helper()
-	claims := map[string]any{"iat": 1, "iss": publicKey(o.t, issuer), "sub": subject, "nats": nats}
-	if expires != 0 {
-		claims["exp"] = expires
-	}
-	body, err := json.Marshal(claims)
-	require.NoError(o.t, err)
-	hash := sha256.Sum256(body)
-	claims["jti"] = base32.StdEncoding.WithPadding(base32.NoPadding).EncodeToString(hash[:])
-	body, err = json.Marshal(claims)
-	require.NoError(o.t, err)
-	text := base64.RawURLEncoding.EncodeToString([]byte(`{"typ":"JWT","alg":"ed25519-nkey"}`)) + "." + base64.RawURLEncoding.EncodeToString(body)
-	signature, err := issuer.Sign([]byte(text))
-	require.NoError(o.t, err)
-	return text + "." + base64.RawURLEncoding.EncodeToString(signature)
-}
-
-// user makes a user's JWT and seed; a zero time is for ever.
-func (o *operator) user(expires time.Time, more map[string]any) (jwt, seed string) {
-	o.t.Helper()
-	pair, err := nkeys.CreateUser()
-	require.NoError(o.t, err)
-	end := int64(0)
-	if !expires.IsZero() {
-		end = expires.Unix()
-	}
-	claims := map[string]any{"type": "user", "version": 2, "subs": -1, "data": -1, "payload": -1, "pub": map[string]any{}, "sub": map[string]any{}}
-	for k, v := range more {
-		claims[k] = v
-	}
-	return o.sign(o.account, publicKey(o.t, pair), end, claims), seedOf(o.t, pair)
-}
-
-func (o *operator) creds(expires time.Time) string {
-	jwt, seed := o.user(expires, nil)
-	return fmt.Sprintf("-----BEGIN NATS USER JWT-----\n%s\n------END NATS USER JWT------\n\n"+
-		"-----BEGIN USER NKEY SEED-----\n%s\n------END USER NKEY SEED------\n", jwt, seed)
-}
+func (o *operator) creds(expires time.Time) string { return o.Creds(expires, nil) }
 
 func TestConnectWithCreds(t *testing.T) {
 	o := newOperator(t)
@@ -156,7 +72,7 @@ func TestConnectWithCreds(t *testing.T) {
 		want []string
 	}{
 		"expired":           {o.creds(expired), []string{"is expired since " + expired.UTC().Format(time.RFC3339), "put a new file there"}},
-		"another operator":  {(&operator{t: t, operator: o.account, account: o.operator}).creds(time.Time{}), []string{"is the user of this server's operator"}},
+		"another operator":  {o.Another().Creds(time.Time{}, nil), []string{"is the user of this server's operator"}},
 		"a seed alone":      {seed, []string{"holds no user JWT", "not a .creds file"}},
 		"anything":          {"hunter2 hunter2.hunter2.hunter2\n", []string{"holds no user JWT"}},
 		"nothing":           {"", []string{"holds no user JWT"}},
@@ -207,31 +123,31 @@ func TestNKey(t *testing.T) {
 	var options *natsserver.Options
 	s := plainServer(t, func(o *natsserver.Options) {
 		o.JetStream = true
-		o.Nkeys = []*natsserver.NkeyUser{{Nkey: publicKey(t, first)}}
+		o.Nkeys = []*natsserver.NkeyUser{{Nkey: natstest.PublicKey(t, first)}}
 		options = o
 	})
-	file := writeFile(t, "user.nk", "# a comment\n"+seedOf(t, first)+"\n")
+	file := writeFile(t, "user.nk", "# a comment\n"+natstest.SeedOf(t, first)+"\n")
 	var log logBook
 	b := connect(t, bus.Config{URL: s.ClientURL(), NKey: file}, bus.WithLogger(log.logger()))
 
-	_, err = bus.Connect(testContext(t), bus.Config{URL: s.ClientURL(), NKey: writeFile(t, "x.nk", seedOf(t, second))})
+	_, err = bus.Connect(testContext(t), bus.Config{URL: s.ClientURL(), NKey: writeFile(t, "x.nk", natstest.SeedOf(t, second))})
 	require.ErrorIs(t, err, nats.ErrAuthorization)
-	require.ErrorContains(t, err, "does not know "+publicKey(t, second))
-	require.NotContains(t, err.Error(), seedOf(t, second))
-	_, err = bus.Connect(testContext(t), bus.Config{URL: s.ClientURL(), NKey: writeFile(t, "x.nk", seedOf(t, account))})
+	require.ErrorContains(t, err, "does not know "+natstest.PublicKey(t, second))
+	require.NotContains(t, err.Error(), natstest.SeedOf(t, second))
+	_, err = bus.Connect(testContext(t), bus.Config{URL: s.ClientURL(), NKey: writeFile(t, "x.nk", natstest.SeedOf(t, account))})
 	require.ErrorContains(t, err, "which begins with SU")
-	require.NotContains(t, err.Error(), seedOf(t, account))
+	require.NotContains(t, err.Error(), natstest.SeedOf(t, account))
 
 	// The key is changed, first at the server and then here.
 	changed := options.Clone()
-	changed.Nkeys = []*natsserver.NkeyUser{{Nkey: publicKey(t, second)}}
+	changed.Nkeys = []*natsserver.NkeyUser{{Nkey: natstest.PublicKey(t, second)}}
 	require.NoError(t, s.ReloadOptions(changed))
-	eventually(t, func() bool { return containsAll(log.String(), "does not know "+publicKey(t, first)) })
-	require.NoError(t, os.WriteFile(file, []byte(seedOf(t, second)), 0o600))
+	eventually(t, func() bool { return containsAll(log.String(), "does not know "+natstest.PublicKey(t, first)) })
+	require.NoError(t, os.WriteFile(file, []byte(natstest.SeedOf(t, second)), 0o600))
 	eventually(t, func() bool { return b.Status().Connected })
 	require.NoError(t, b.Flush(testContext(t)))
-	require.NotContains(t, log.String(), seedOf(t, first))
-	require.NotContains(t, log.String(), seedOf(t, second))
+	require.NotContains(t, log.String(), natstest.SeedOf(t, first))
+	require.NotContains(t, log.String(), natstest.SeedOf(t, second))
 }
 
 // The server takes another password for a while. The connections are not closed,

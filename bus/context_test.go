@@ -14,6 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/ergon-framework/ergon/bus"
+	"github.com/ergon-framework/ergon/internal/natstest"
 )
 
 // contexts is a nats CLI's directory of them, which is the current one's for the
@@ -51,18 +52,18 @@ func saved(t *testing.T, set map[string]any) string {
 
 func TestContext(t *testing.T) {
 	save := contexts(t)
-	a := newAuthority(t)
-	cert, key := a.issue("client", nil)
+	a := natstest.NewAuthority(t)
+	cert, key := a.Issue("client", nil)
 	pair, err := nkeys.CreateUser()
 	require.NoError(t, err)
 	home := t.TempDir()
 	t.Setenv("HOME", home)
 	t.Setenv("SECRETS", home)
-	require.NoError(t, os.WriteFile(filepath.Join(home, "user.nk"), []byte(seedOf(t, pair)), 0o600))
+	require.NoError(t, os.WriteFile(filepath.Join(home, "user.nk"), []byte(natstest.SeedOf(t, pair)), 0o600))
 	o := newOperator(t)
 	require.NoError(t, os.WriteFile(filepath.Join(home, "user.creds"), []byte(o.creds(time.Time{})), 0o600))
-	jwt, seed := o.user(time.Time{}, nil)
-	bearer, _ := o.user(time.Time{}, map[string]any{"bearer_token": true})
+	jwt, seed := o.User(time.Time{}, nil)
+	bearer, _ := o.User(time.Time{}, map[string]any{"bearer_token": true})
 	withUser := plainServer(t, func(o *natsserver.Options) {
 		o.JetStream = true
 		o.Users = []*natsserver.User{{Username: "u", Password: "p4ss", Permissions: &natsserver.Permissions{
@@ -72,7 +73,7 @@ func TestContext(t *testing.T) {
 	withToken := plainServer(t, func(o *natsserver.Options) { o.JetStream, o.Authorization = true, "t0ken" })
 	withNKey := plainServer(t, func(o *natsserver.Options) {
 		o.JetStream, o.JetStreamDomain = true, "hub"
-		o.Nkeys = []*natsserver.NkeyUser{{Nkey: publicKey(t, pair)}}
+		o.Nkeys = []*natsserver.NkeyUser{{Nkey: natstest.PublicKey(t, pair)}}
 	})
 	secured := tlsServer(t, a, func(o *natsserver.Options) { o.TLSHandshakeFirst = true })
 
@@ -85,7 +86,7 @@ func TestContext(t *testing.T) {
 	save("creds", saved(t, map[string]any{"url": o.s.ClientURL(), "creds": "$SECRETS/user.creds"}))
 	save("jwt", saved(t, map[string]any{"url": o.s.ClientURL(), "user_jwt": jwt, "user_seed": seed}))
 	save("bearer", saved(t, map[string]any{"url": o.s.ClientURL(), "user_jwt": bearer}))
-	save("tls", saved(t, map[string]any{"url": address(secured, "tls://localhost"), "ca": a.file, "cert": cert, "key": key, "tls_first": true}))
+	save("tls", saved(t, map[string]any{"url": address(secured, "tls://localhost"), "ca": a.File, "cert": cert, "key": key, "tls_first": true}))
 	withPassword, err := url.Parse(withUser.ClientURL())
 	require.NoError(t, err)
 	withPassword.User = url.UserPassword("u", "p4ss")

@@ -1,6 +1,6 @@
 // Package natstest runs a cluster of three nats-servers in this process, whose
-// nodes can be killed, started again, and cut off from the others. It is for
-// tests alone.
+// nodes can be killed, started again, and cut off from the others, and has the
+// authorities and operators that sign for secured ones. It is for tests alone.
 package natstest
 
 import (

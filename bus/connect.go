@@ -23,9 +23,9 @@ const (
 
 // Connect opens both connections, makes sure that JetStream answers, and
 // returns. Until [Config.ConnectTimeout] or ctx ends it tries again where
-// nobody answers; what would not change by waiting (credentials, a certificate, a
-// file that is missing, JetStream disabled for the account) fails at once. The
-// error says what, where and what to do, without secrets.
+// nobody answers; what would not change by waiting (credentials, permissions, a
+// certificate, a file that is missing, JetStream disabled for the account) fails at
+// once. The error says what, where and what to do, without secrets.
 //
 // ctx bounds connecting only. Connections that are lost later are sought for
 // ever, with growing and random delays, also where the server refuses the user:
@@ -156,12 +156,12 @@ func (b *Bus) openJetStream(ctx context.Context) error {
 	}
 	for start := time.Now(); ; {
 		try, cancel := context.WithTimeout(ctx, dialTimeout)
-		_, err = b.js.AccountInfo(try) // a cluster without a leader says nothing at all
+		_, err = bounded(try, b, b.api("INFO"), b.js.AccountInfo) // a cluster without a leader says nothing at all
 		cancel()
 		if err == nil {
 			return nil
 		}
-		if errors.Is(err, jetstream.ErrJetStreamNotEnabledForAccount) ||
+		if errors.Is(err, jetstream.ErrJetStreamNotEnabledForAccount) || errors.Is(err, ErrDenied) ||
 			errors.Is(err, jetstream.ErrJetStreamNotEnabled) && time.Since(start) >= bootTime {
 			break
 		}
@@ -185,8 +185,11 @@ func (b *Bus) openJetStream(ctx context.Context) error {
 		}
 		return fmt.Errorf("use JetStream at %s: %w: %s", where, err, advice)
 	}
-	if _, last := b.consume.lastError(); last != nil {
+	if _, last := b.consume.lastError(); last != nil && !errors.Is(err, ErrDenied) {
 		return fmt.Errorf("use JetStream at %s: %w: %w", where, err, last)
 	}
-	return fmt.Errorf("use JetStream at %s: %w: is the user allowed to publish on %sINFO?", where, err, b.apiPrefix)
+	if errors.Is(err, ErrDenied) {
+		return fmt.Errorf("use JetStream at %s: %w", where, err)
+	}
+	return fmt.Errorf("use JetStream at %s: %w: it does not answer: has its cluster a leader?", where, err)
 }

@@ -34,9 +34,14 @@ func (l *DeadLetters) apart(ctx context.Context, m *nats.Msg, tooLarge error, do
 }
 
 func (l *DeadLetters) putObject(ctx context.Context, m *nats.Msg) error {
-	ctx, cancel := context.WithTimeout(ctx, adminTimeout)
-	defer cancel()
 	bucket := PayloadBucket(l.cfg.Stream)
+	stream, b := "OBJ_"+bucket, l.bus
+	ctx, told := b.asking(ctx, b.api("STREAM.INFO", stream), b.api("STREAM.CREATE", stream), b.api("STREAM.PURGE", stream),
+		b.api("DIRECT.GET", stream), b.api("STREAM.MSG.GET", stream), "$O."+bucket)
+	return told(l.putInto(ctx, bucket, m))
+}
+
+func (l *DeadLetters) putInto(ctx context.Context, bucket string, m *nats.Msg) error {
 	storage := jetstream.FileStorage
 	if l.cfg.Storage == StorageMemory {
 		storage = jetstream.MemoryStorage

@@ -6,25 +6,12 @@ import (
 	"errors"
 	"fmt"
 	"strings"
-	"time"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 )
 
-const (
-	errCodeSubjectOverlap = 10065
-	// adminTimeout bounds one request. Whoever waits longer than that waits for
-	// an answer that was lost with a connection or a leader.
-	adminTimeout = 5 * time.Second
-)
-
-// bounded makes one request within adminTimeout.
-func bounded[T any](ctx context.Context, f func(context.Context) (T, error)) (T, error) {
-	ctx, cancel := context.WithTimeout(ctx, adminTimeout)
-	defer cancel()
-	return f(ctx)
-}
+const errCodeSubjectOverlap = 10065
 
 // Ensure makes every declared stream, then every declared consumer, that is
 // missing, and changes none that exists. It goes on after a failure, so that
@@ -71,7 +58,7 @@ func (b *Bus) EnsureStream(ctx context.Context, s Stream) (Change, error) {
 		case !errors.Is(err, jetstream.ErrStreamNotFound):
 			return Change{}, fmt.Errorf("look up stream %q: %w", s.Name, err)
 		}
-		_, err = bounded(ctx, func(ctx context.Context) (jetstream.Stream, error) { return b.js.CreateStream(ctx, cfg) })
+		_, err = bounded(ctx, b, b.api("STREAM.CREATE", s.Name), func(ctx context.Context) (jetstream.Stream, error) { return b.js.CreateStream(ctx, cfg) })
 		var api *jetstream.APIError
 		switch {
 		case err == nil:
@@ -86,13 +73,13 @@ func (b *Bus) EnsureStream(ctx context.Context, s Stream) (Change, error) {
 }
 
 func (b *Bus) stream(ctx context.Context, name string) (jetstream.Stream, error) {
-	return bounded(ctx, func(ctx context.Context) (jetstream.Stream, error) { return b.js.Stream(ctx, name) })
+	return bounded(ctx, b, b.api("STREAM.INFO", name), func(ctx context.Context) (jetstream.Stream, error) { return b.js.Stream(ctx, name) })
 }
 
 // overlapError finds out whose the subject is.
 func (b *Bus) overlapError(ctx context.Context, s Stream, cause error) error {
 	for _, subject := range s.Subjects {
-		owner, err := bounded(ctx, func(ctx context.Context) (string, error) { return b.js.StreamNameBySubject(ctx, subject) })
+		owner, err := bounded(ctx, b, b.api("STREAM.NAMES"), func(ctx context.Context) (string, error) { return b.js.StreamNameBySubject(ctx, subject) })
 		if err == nil && owner != s.Name {
 			return fmt.Errorf("create stream %q: %w: subject %q belongs to stream %q: use that stream, or another subject",
 				s.Name, ErrTopology, subject, owner)
@@ -125,7 +112,7 @@ func (b *Bus) EnsureConsumer(ctx context.Context, c Consumer) (Info, Change, err
 			}
 			return info, change, err
 		}
-		made, err := bounded(ctx, func(ctx context.Context) (jetstream.Consumer, error) {
+		made, err := bounded(ctx, b, b.api("CONSUMER.CREATE", c.Stream, c.Durable), func(ctx context.Context) (jetstream.Consumer, error) {
 			return b.js.CreateConsumer(ctx, c.Stream, cfg)
 		})
 		switch {
@@ -173,9 +160,10 @@ type infoResponse struct {
 // consumerInfo asks by itself, because the jetstream package returns nothing
 // for a push consumer but its being one.
 func (b *Bus) consumerInfo(ctx context.Context, stream, durable string) (*jetstream.ConsumerInfo, error) {
-	ctx, cancel := context.WithTimeout(ctx, adminTimeout)
-	defer cancel()
-	m, err := b.consume.nc.RequestWithContext(ctx, b.apiPrefix+"CONSUMER.INFO."+stream+"."+durable, nil)
+	subject := b.api("CONSUMER.INFO", stream, durable)
+	m, err := bounded(ctx, b, subject, func(ctx context.Context) (*nats.Msg, error) {
+		return b.consume.nc.RequestWithContext(ctx, subject, nil)
+	})
 	if err != nil {
 		if errors.Is(err, nats.ErrNoResponders) {
 			err = fmt.Errorf("%w: JetStream does not answer", err)

@@ -34,8 +34,9 @@ func (b *Bus) MessageAt(ctx context.Context, stream string, seq uint64) (Stored,
 	if seq == 0 { // the server takes it for a question by subject
 		return fail(ErrNoMessage)
 	}
-	answer, err := bounded(ctx, func(ctx context.Context) (*nats.Msg, error) {
-		return b.consume.nc.RequestWithContext(ctx, b.apiPrefix+"STREAM.MSG.GET."+stream, fmt.Appendf(nil, `{"seq":%d}`, seq))
+	subject := b.api("STREAM.MSG.GET", stream)
+	answer, err := bounded(ctx, b, subject, func(ctx context.Context) (*nats.Msg, error) {
+		return b.consume.nc.RequestWithContext(ctx, subject, fmt.Appendf(nil, `{"seq":%d}`, seq))
 	})
 	if err != nil {
 		return fail(err)

@@ -199,7 +199,10 @@ func (p *Parking) none(ctx context.Context, subject string) (bool, error) {
 	if err != nil {
 		return false, fmt.Errorf("look for parked messages: %w", err)
 	}
-	m, err := p.bus.consume.nc.RequestWithContext(ctx, p.bus.apiPrefix+"STREAM.MSG.GET."+p.cfg.Stream, body)
+	ask := p.bus.api("STREAM.MSG.GET", p.cfg.Stream)
+	m, err := bounded(ctx, p.bus, ask, func(ctx context.Context) (*nats.Msg, error) {
+		return p.bus.consume.nc.RequestWithContext(ctx, ask, body)
+	})
 	if err != nil {
 		return false, fmt.Errorf("look for parked messages in %q: %w", p.cfg.Stream, err)
 	}
@@ -215,16 +218,16 @@ func (p *Parking) none(ctx context.Context, subject string) (bool, error) {
 
 // Count is how many messages wait in a lane for their time.
 func (p *Parking) Count(ctx context.Context, lane string) (int64, error) {
-	ctx, cancel := context.WithTimeout(ctx, adminTimeout)
-	defer cancel()
-	stream, err := p.bus.js.Stream(ctx, p.cfg.Stream)
+	stream, err := p.bus.stream(ctx, p.cfg.Stream)
 	if err != nil {
 		return 0, fmt.Errorf("count parked messages in %q: %w", p.cfg.Stream, err)
 	}
 	if stream.CachedInfo().State.Msgs == 0 {
 		return 0, nil
 	}
-	info, err := stream.Info(ctx, jetstream.WithSubjectFilter(p.waiting(lane)+".>"))
+	info, err := bounded(ctx, p.bus, p.bus.api("STREAM.INFO", p.cfg.Stream), func(ctx context.Context) (*jetstream.StreamInfo, error) {
+		return stream.Info(ctx, jetstream.WithSubjectFilter(p.waiting(lane)+".>"))
+	})
 	if err != nil {
 		return 0, fmt.Errorf("count parked messages in %q: %w", p.cfg.Stream, err)
 	}

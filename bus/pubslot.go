@@ -284,7 +284,7 @@ func (p *Publisher) connError(err error) {
 		if s.state != slotSent || s.msg.Subject != subject {
 			return false, nil
 		}
-		return true, fmt.Errorf("%w: allow this user to publish there", ErrDenied)
+		return true, mayNotPublish(subject, err)
 	})
 }
 

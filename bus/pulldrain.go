@@ -30,7 +30,7 @@ func (d *doubt) forget() {
 	d.since, d.looking = time.Time{}, false
 }
 
-func (p *Puller) apiLook() string { return p.bus.apiPrefix + "STREAM.MSG.GET." + p.cfg.Stream }
+func (p *Puller) apiLook() string { return p.bus.api("STREAM.MSG.GET", p.cfg.Stream) }
 
 // body asks for the next message of one filter.
 func (d *doubt) body() []byte {

@@ -2,7 +2,6 @@ package bus
 
 import (
 	"errors"
-	"fmt"
 	"strconv"
 	"strings"
 	"time"
@@ -200,23 +199,16 @@ func (p *Puller) connError(err error) {
 	if subject == p.apiLook() {
 		p.info.doubt.denied = true
 	}
-	if subject != p.subject {
+	if subject != p.subject && !p.acknowledges(subject) {
 		return
 	}
-	p.failed = fmt.Errorf("%w: %w", ErrDenied, err)
+	p.failed = mayNotPublish(subject, err)
 	p.pending = 0
 	p.signal()
 }
 
-// deniedSubject finds the subject of a denied publish in the server's words.
-func deniedSubject(err error) (string, bool) {
-	if !errors.Is(err, nats.ErrPermissionViolation) {
-		return "", false
-	}
-	_, rest, ok := strings.Cut(err.Error(), `Publish to "`)
-	if !ok {
-		return "", false
-	}
-	subject, _, ok := strings.Cut(rest, `"`)
-	return subject, ok
+// acknowledges says whether a subject is one of this consumer's acknowledgements. While
+// they are denied everything comes again for ever, and is done again.
+func (p *Puller) acknowledges(subject string) bool {
+	return strings.HasPrefix(subject, "$JS.ACK.") && strings.Contains(subject, "."+p.cfg.Stream+"."+p.cfg.Durable+".")
 }

@@ -42,6 +42,13 @@ type Start struct {
 // where it has to be made. It asks nothing of the server yet.
 func (b *Bus) NewStarts(replicas int) *Starts { return &Starts{bus: b, replicas: max(replicas, 1)} }
 
+// asking is Bus.asking for whatever is asked of the bucket.
+func (s *Starts) asking(ctx context.Context) (context.Context, func(error) error) {
+	stream, b := "KV_"+DefaultStartsBucket, s.bus
+	return b.asking(ctx, b.api("STREAM.INFO", stream), b.api("STREAM.CREATE", stream), b.api("DIRECT.GET", stream),
+		b.api("STREAM.MSG.GET", stream), "$KV."+DefaultStartsBucket)
+}
+
 func (s *Starts) bucket(ctx context.Context, create bool) (jetstream.KeyValue, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -68,17 +75,21 @@ func (s *Starts) bucket(ctx context.Context, create bool) (jetstream.KeyValue, e
 // Count is how many starts of a message were recorded and not taken back. id is
 // anything that names the stored message and its consumer.
 func (s *Starts) Count(ctx context.Context, id string) (int, error) {
-	ctx, cancel := context.WithTimeout(ctx, adminTimeout)
-	defer cancel()
+	ctx, told := s.asking(ctx)
+	n, err := s.count(ctx, id)
+	return n, startsError("look up starts", told(err))
+}
+
+func (s *Starts) count(ctx context.Context, id string) (int, error) {
 	kv, err := s.bucket(ctx, false)
 	if errors.Is(err, jetstream.ErrBucketNotFound) {
 		return 0, nil
 	}
 	if err != nil {
-		return 0, startsError("look up starts", err)
+		return 0, err
 	}
 	n, _, err := s.get(ctx, kv, hash(id))
-	return n, startsError("look up starts", err)
+	return n, err
 }
 
 func (s *Starts) get(ctx context.Context, kv jetstream.KeyValue, key string) (n int, revision uint64, err error) {
@@ -103,21 +114,25 @@ func (s *Starts) forgetBucket() {
 
 // Record notes one start more, and returns once that is stored.
 func (s *Starts) Record(ctx context.Context, id string) (Start, error) {
-	ctx, cancel := context.WithTimeout(ctx, adminTimeout)
-	defer cancel()
+	ctx, told := s.asking(ctx)
+	start, err := s.record(ctx, id)
+	return start, startsError("record start", told(err))
+}
+
+func (s *Starts) record(ctx context.Context, id string) (Start, error) {
 	kv, err := s.bucket(ctx, true)
 	if err != nil {
-		return Start{}, startsError("record start", err)
+		return Start{}, err
 	}
 	key := hash(id)
 	n, _, err := s.get(ctx, kv, key)
 	if err != nil {
-		return Start{}, startsError("record start", err)
+		return Start{}, err
 	}
 	revision, err := kv.Put(ctx, key, []byte(strconv.Itoa(n+1)))
 	if err != nil {
 		s.forgetBucket()
-		return Start{}, startsError("record start", err)
+		return Start{}, err
 	}
 	return Start{key: key, revision: revision, before: n}, nil
 }
@@ -125,11 +140,14 @@ func (s *Starts) Record(ctx context.Context, id string) (Start, error) {
 // Forget takes one start back, for it ended. Where somebody else has recorded one
 // since, nothing changes.
 func (s *Starts) Forget(ctx context.Context, start Start) error {
-	ctx, cancel := context.WithTimeout(ctx, adminTimeout)
-	defer cancel()
+	ctx, told := s.asking(ctx)
+	return startsError("forget start", told(s.forget(ctx, start)))
+}
+
+func (s *Starts) forget(ctx context.Context, start Start) error {
 	kv, err := s.bucket(ctx, false)
 	if err != nil {
-		return startsError("forget start", err)
+		return err
 	}
 	if start.before > 0 {
 		_, err = kv.Update(ctx, start.key, []byte(strconv.Itoa(start.before)), start.revision)
@@ -140,7 +158,7 @@ func (s *Starts) Forget(ctx context.Context, start Start) error {
 	if errors.As(err, &api) && api.ErrorCode == jetstream.JSErrCodeStreamWrongLastSequence {
 		return nil
 	}
-	return startsError("forget start", err)
+	return err
 }
 
 func startsError(what string, err error) error {

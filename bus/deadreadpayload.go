@@ -65,6 +65,13 @@ func (b *Bus) deadObject(ctx context.Context, r DeadRecord) ([]byte, error) {
 	}
 	ctx, cancel := context.WithTimeout(ctx, objectPatience)
 	defer cancel()
+	ctx, told := b.hearing(ctx, b.api("STREAM.INFO", "OBJ_"+bucket), b.api("DIRECT.GET", "OBJ_"+bucket),
+		b.api("CONSUMER.CREATE", "OBJ_"+bucket), "$JS.FC.OBJ_"+bucket)
+	data, err := b.readObject(ctx, bucket, name)
+	return data, told(err)
+}
+
+func (b *Bus) readObject(ctx context.Context, bucket, name string) ([]byte, error) {
 	store, err := b.js.ObjectStore(ctx, bucket)
 	if err != nil {
 		return nil, err

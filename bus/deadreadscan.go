@@ -76,6 +76,11 @@ var errEnough = errors.New("enough")
 // is the reply subject, which a status does not have. A direct get, and
 // Subscription.NextMsg, have the same fault.
 func (b *Bus) readDead(ctx context.Context, stream string, cfg jetstream.ConsumerConfig, each func(DeadRecord) error) error {
+	ctx, told := b.hearing(ctx, b.api("CONSUMER.CREATE", stream), b.api("CONSUMER.MSG.NEXT", stream))
+	return told(b.pullDead(ctx, stream, cfg, each))
+}
+
+func (b *Bus) pullDead(ctx context.Context, stream string, cfg jetstream.ConsumerConfig, each func(DeadRecord) error) error {
 	fail := func(err error) error { return fmt.Errorf("read dead letters of %q: %w", stream, err) }
 	cfg.AckPolicy, cfg.MemoryStorage, cfg.InactiveThreshold = jetstream.AckNonePolicy, true, time.Minute
 	consumer, err := b.js.CreateConsumer(ctx, stream, cfg)
@@ -102,7 +107,7 @@ func (b *Bus) readDead(ctx context.Context, stream string, cfg jetstream.Consume
 	if !cfg.HeadersOnly {
 		batch = 1
 	}
-	next := b.apiPrefix + "CONSUMER.MSG.NEXT." + stream + "." + info.Name
+	next := b.api("CONSUMER.MSG.NEXT", stream, info.Name)
 	for left := info.NumPending; left > 0; {
 		n := min(left, batch)
 		if err := nc.PublishRequest(next, sub.Subject, fmt.Appendf(nil, `{"batch":%d,"no_wait":true}`, n)); err != nil {

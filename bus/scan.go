@@ -17,7 +17,12 @@ const scanBatch = 1000
 // means all) when it begins, in the stream's order. headersOnly leaves the
 // payloads at the server. It acknowledges and changes nothing. It ends with
 // each's error, or when ctx ends. A stream that does not exist is ErrStreamGone.
-func (b *Bus) Scan(ctx context.Context, stream string, subjects []string, headersOnly bool, each func(*nats.Msg, Meta) error) (err error) {
+func (b *Bus) Scan(ctx context.Context, stream string, subjects []string, headersOnly bool, each func(*nats.Msg, Meta) error) error {
+	ctx, told := b.hearing(ctx, b.api("CONSUMER.CREATE", stream), b.api("CONSUMER.MSG.NEXT", stream))
+	return told(b.scan(ctx, stream, subjects, headersOnly, each))
+}
+
+func (b *Bus) scan(ctx context.Context, stream string, subjects []string, headersOnly bool, each func(*nats.Msg, Meta) error) error {
 	consumer, err := b.js.CreateConsumer(ctx, stream, jetstream.ConsumerConfig{
 		AckPolicy: jetstream.AckNonePolicy, FilterSubjects: subjects, HeadersOnly: headersOnly,
 		MemoryStorage: true, InactiveThreshold: time.Minute,

@@ -41,7 +41,7 @@ func (o ordered) Process(ctx context.Context, tx ergon.Transaction[int]) (string
 func TestStrictOrderRecipe(t *testing.T) {
 	text, err := os.ReadFile("../docs/how-to/tune-policies.md")
 	require.NoError(t, err)
-	m := regexp.MustCompile(`(?s)\*\*Strict order\.\*\*.*?`+"```yaml\n(.*?)```").FindStringSubmatch(string(text))
+	m := regexp.MustCompile(`(?s)\*\*Strict order\.\*\*.*?` + "```yaml\n(.*?)```").FindStringSubmatch(string(text))
 	require.NotNil(t, m)
 	store := filepath.Join(t.TempDir(), "store")
 	r, err := config.Resolve("recipe", []byte("bus: { listen: off, store: '"+store+"' }\nadmin: { listen: off }\n"+m[1]), config.Inputs{})

@@ -68,7 +68,7 @@ func (b *Bus) EnsureStream(ctx context.Context, s Stream) (Change, error) {
 		case errors.As(err, &api) && api.ErrorCode == errCodeSubjectOverlap:
 			return Change{}, b.overlapError(ctx, s, err)
 		}
-		return Change{}, fmt.Errorf("create stream %q: %w", s.Name, err)
+		return Change{}, fmt.Errorf("create stream %q: %w%s", s.Name, err, adviceOf(err))
 	}
 }
 
@@ -124,7 +124,7 @@ func (b *Bus) EnsureConsumer(ctx context.Context, c Consumer) (Info, Change, err
 		case errors.Is(err, jetstream.ErrStreamNotFound):
 			return Info{}, Change{}, goneError(c.Stream, c.Durable, err)
 		}
-		return Info{}, Change{}, fmt.Errorf("create consumer %q of stream %q: %w", c.Durable, c.Stream, err)
+		return Info{}, Change{}, fmt.Errorf("create consumer %q of stream %q: %w%s", c.Durable, c.Stream, err, adviceOf(err))
 	}
 }
 

@@ -70,7 +70,31 @@ type APIError struct {
 
 // Error describes the refusal.
 func (e *APIError) Error() string {
-	return fmt.Sprintf("stream refused the message for %q: %s (%d)", e.Subject, e.Description, e.ErrCode)
+	return fmt.Sprintf("stream refused the message for %q: %s (%d)%s", e.Subject, e.Description, e.ErrCode, roomAdvice(e.ErrCode))
+}
+
+// roomAdvice says what to do about a refusal for want of room, "" about any other: the
+// server's own words for it don't say of what there is not enough.
+func roomAdvice(code uint16) string {
+	switch code {
+	case 10002:
+		return ": the account's limits are reached: purge or delete streams, or have the limits raised"
+	case 10023, 10028, 10047:
+		return ": the server's room for streams is used up: free some on its disk, purge or delete streams, or raise its limits"
+	case 10049, 10077:
+		return ": the server can't write its store: see whether its disk is full, and its log; " +
+			"a stream that failed so stores nothing until the server is started again"
+	}
+	return ""
+}
+
+// adviceOf is roomAdvice for what the API answered.
+func adviceOf(err error) string {
+	var api *jetstream.APIError
+	if !errors.As(err, &api) {
+		return ""
+	}
+	return roomAdvice(uint16(api.ErrorCode))
 }
 
 // Permanent reports whether publishing the same message again must fail in the

@@ -10,7 +10,6 @@ import (
 	"net/http"
 	"net/netip"
 	"net/url"
-	"os"
 	"strings"
 	"syscall"
 	"time"
@@ -69,11 +68,10 @@ func (a *adminAsk) complete(cfg *config.Config, env func(string) (string, bool))
 
 func (a *adminAsk) readToken(cfg *config.Config, env func(string) (string, bool)) error {
 	if a.tokenFile != "" {
-		data, err := os.ReadFile(a.tokenFile)
-		if err != nil {
-			return fmt.Errorf("--token-file: %w", err)
+		var err error
+		if a.token, err = config.ReadSecret(a.tokenFile); err != nil {
+			return usage("--token-file: %w", err)
 		}
-		a.token = strings.TrimSpace(string(data))
 		return nil
 	}
 	if cfg != nil { // which knows the variables

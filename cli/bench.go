@@ -21,6 +21,10 @@ const (
 	benchFor   = 30 * time.Second
 	// benchDrain is how long what was published may take to come out in the end.
 	benchDrain = 30 * time.Second
+	// benchRoom bounds what the streams of a bench take of somebody's disk where no
+	// --count was given; benchHeader is more than a message has beside its payload.
+	benchRoom   = 4 << 30
+	benchHeader = 512
 )
 
 // bench is one `ergon bench`.
@@ -36,6 +40,7 @@ type bench struct {
 	subject     string
 	storage     string
 	replicas    int
+	bounded     bool // the count follows from benchRoom
 }
 
 func (c *command) benchCommand() *cobra.Command {
@@ -53,7 +58,9 @@ func (c *command) benchCommand() *cobra.Command {
 			"under way. Without --rate it goes as fast as it can, and the latency from end to end is\n" +
 			"mostly the time spent in the stream; with one, latency is measured from when a transaction\n" +
 			"was due, so that a bus that stalls can't hide it. The cost is this process's: publisher,\n" +
-			"engine and, where it is embedded, the server.",
+			"engine and, where it is embedded, the server.\n\n" +
+			"Without a --count of its own it also ends when its streams have taken about 4 GiB of the\n" +
+			"bus's disk, and says so; name a --count to let it take more.",
 		Example: "  ergon bench\n" +
 			"  ergon bench --rate 5000 --for 10s --size 1024\n" +
 			"  ERGON_BUS_URL=nats://127.0.0.1:4222 ergon bench --on-bus --replicas 3\n" +
@@ -67,7 +74,7 @@ func (c *command) benchCommand() *cobra.Command {
 		},
 	}
 	flags := cmd.Flags()
-	flags.Int64Var(&b.count, "count", benchCount, "end after `N` transactions (0: by time alone)")
+	flags.Int64Var(&b.count, "count", benchCount, "end after `N` transactions (0: by time, or at 4 GiB of its streams)")
 	flags.DurationVar(&b.lasts, "for", benchFor, "end after this `TIME` (0s: by count alone)")
 	flags.Float64Var(&b.rate, "rate", 0, "`N` transactions per second (0: as fast as it goes)")
 	flags.IntVar(&b.size, "size", 256, "`BYTES` of a payload")
@@ -98,6 +105,10 @@ func (b *bench) check(given func(string) bool) error {
 		return usage("--storage %q: it is file or memory", b.storage)
 	case b.replicas < 1 || b.replicas > 5:
 		return usage("--replicas %d: it is from 1 to 5", b.replicas)
+	}
+	// Each lies in two streams, at the most.
+	if most := int64(benchRoom / (2 * (b.size + benchHeader))); b.count == 0 || b.count > most && !given("count") {
+		b.count, b.bounded = most, true
 	}
 	if given("subject") {
 		if err := bus.CheckSubject(b.subject); err != nil {
@@ -148,9 +159,12 @@ func (c *command) bench(b *bench) (err error) {
 		if err := c.printBench(r); err != nil {
 			return err
 		}
+		if b.bounded && r.sent == b.count {
+			fmt.Fprintf(c.Stderr, "ended at about 4 GiB of its streams (%s transactions): name a --count to let it take more\n", thousands(b.count))
+		}
 		if failed, missing := r.failed.Load(), r.missing(); failed > 0 || missing > 0 {
 			return fmt.Errorf("%s could not be stored, and %s did not come out within %s: %w",
-				thousands(failed), thousands(missing), benchDrain, r.firstError())
+				thousands(failed), thousands(missing), r.drainTime(), r.firstError())
 		}
 		return nil
 	})

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+	"sync/atomic"
 	"time"
 
 	natsjs "github.com/nats-io/nats.go/jetstream"
@@ -34,6 +35,7 @@ func (r *benchRun) publish(ctx context.Context) (err error) {
 	}()
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
+	var inARow atomic.Int64
 	if r.lasts > 0 {
 		ctx, cancel = context.WithTimeout(ctx, r.lasts)
 		defer cancel()
@@ -46,6 +48,7 @@ func (r *benchRun) publish(ctx context.Context) (err error) {
 	pace := newPacer(r.rate)
 	pace.next = r.began
 	for n := int64(0); (r.count == 0 || n < r.count) && pace.wait(ctx); n++ {
+		r.sent = n + 1
 		due := time.Since(r.began)
 		if r.rate > 0 {
 			due = pace.next.Add(-pace.every).Sub(r.began)
@@ -59,10 +62,12 @@ func (r *benchRun) publish(ctx context.Context) (err error) {
 			if err == nil {
 				r.toStored.record(time.Since(r.began) - due)
 				r.stored.Add(1)
+				inARow.Store(0)
 				return
 			}
 			r.fail(fmt.Errorf("publish %d: %w", n+1, err))
-			if r.failed.Load() >= benchGiveUp && r.stored.Load() == 0 {
+			if inARow.Add(1) >= benchGiveUp {
+				r.gaveUp.Store(true)
 				cancel()
 			}
 		})

@@ -31,7 +31,9 @@ type benchRun struct {
 	began time.Time
 
 	stored, outputs, failed atomic.Int64
+	gaveUp                  atomic.Bool // the bus stores nothing any more
 	toStored, toOutput      histogram
+	sent                    int64         // read once it has published
 	published               time.Duration // until the last one was confirmed
 	all                     time.Duration // until the last output was
 	cost                    benchCost
@@ -171,6 +173,9 @@ func (r *benchRun) startTask(ctx context.Context) (finish func() error, err erro
 	}()
 	return func() error {
 		stop()
+		if r.gaveUp.Load() {
+			e.Abort() // a drain would try to store what can't be stored
+		}
 		<-r.ended
 		ballast.Release()
 		closing, cancel := context.WithTimeout(context.WithoutCancel(ctx), closeWithin)
@@ -193,7 +198,7 @@ func (r *benchRun) cameOut(tx ergon.Raw, _ bool) {
 
 // drain waits until all that is stored has come out.
 func (r *benchRun) drain() {
-	patience := time.NewTimer(benchDrain)
+	patience := time.NewTimer(r.drainTime())
 	defer patience.Stop()
 	for r.missing() > 0 {
 		select {
@@ -206,6 +211,15 @@ func (r *benchRun) drain() {
 			return
 		}
 	}
+}
+
+// drainTime is how long what was stored may take to come out. Where the bus takes
+// nothing any more it is short: outputs have to be stored too.
+func (r *benchRun) drainTime() time.Duration {
+	if r.gaveUp.Load() {
+		return closeWithin
+	}
+	return benchDrain
 }
 
 // missing is how many have not come out.

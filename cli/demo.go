@@ -56,6 +56,9 @@ func (c *command) demo(d *demo) (err error) {
 	if d.rate < 0 || d.count < 0 {
 		return usage("--rate and --count are 0 or more")
 	}
+	if c.file != "" {
+		return usage("-f %s: the demo has a configuration of its own: ergon run -f FILE runs yours", c.file)
+	}
 	var shown demoIn
 	if err := fx.New(c.modules, fx.Populate(&shown), fx.NopLogger, fx.RecoverFromPanics()).Err(); err != nil {
 		return err
@@ -105,12 +108,18 @@ func (c *command) runDemo(d *demo, shown *app.Demo, opts app.Options) error {
 	began := time.Now()
 	generated := make(chan struct{})
 	opts.UntilEmpty, opts.Feeding = true, generated
-	var failed error
-	runner, err := c.drive(opts, context.WithoutCancel(c.stop.ctx), func(r *app.Runner) func() {
+	var failed error // read once generated is closed
+	until, giveUp := context.WithCancel(context.WithoutCancel(c.stop.ctx))
+	defer giveUp()
+	runner, err := c.drive(opts, until, func(r *app.Runner) func() {
 		c.greet(shown, opts.Conn.URL)
 		go func() {
 			defer close(generated)
-			failed = d.generate(c.stop.ctx, opts.Conn, shown)
+			if failed = d.generate(c.stop.ctx, opts.Conn, shown); failed != nil {
+				// A bus that stores no more lets what it holds have no end either.
+				r.Abort()
+				giveUp()
+			}
 		}()
 		line := c.progress(func() string { return d.line(r, began) })
 		return func() {
@@ -121,15 +130,15 @@ func (c *command) runDemo(d *demo, shown *app.Demo, opts app.Options) error {
 			}
 		}
 	})
-	if err != nil {
+	took := time.Since(began)
+	if c.stop.forcedBy() != 0 {
 		return err
 	}
-	if c.stop.forcedBy() != 0 {
-		return nil
-	}
-	took := time.Since(began)
-	if failed != nil {
+	if runner != nil && failed != nil {
 		return failed
+	}
+	if err != nil {
+		return err
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(c.stop.ctx), time.Minute)
 	defer cancel()
@@ -171,6 +180,8 @@ func (d *demo) generate(ctx context.Context, conn *app.Conn, shown *app.Demo) (e
 	if most == 0 {
 		most = demoMost
 	}
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
 	var once sync.Once
 	var failed error
 	pace := newPacer(d.rate)
@@ -183,7 +194,10 @@ func (d *demo) generate(ctx context.Context, conn *app.Conn, shown *app.Demo) (e
 			if err == nil {
 				d.published.Add(1)
 			} else if ctx.Err() == nil {
-				once.Do(func() { failed = fmt.Errorf("generate: %w", err) })
+				once.Do(func() {
+					failed = fmt.Errorf("generate: %w", err)
+					stop() // the next would fail too
+				})
 			}
 		})
 	}

@@ -1,11 +1,14 @@
 package cli
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"runtime/debug"
 	"strings"
+	"syscall"
 
 	"github.com/spf13/cobra"
 	"golang.org/x/mod/module"
@@ -66,6 +69,9 @@ func (c *command) newProject(p scaffold.Project) error {
 	}
 	p.Version = ergonVersion()
 	files, err := p.Write(p.Name)
+	if path, ok := errors.AsType[*fs.PathError](err); ok && (errors.Is(err, syscall.ENOSPC) || errors.Is(err, fs.ErrPermission)) {
+		return fmt.Errorf("write the project: %w: make room for it there, or have another directory", path)
+	}
 	if err != nil {
 		return usage("%w", err)
 	}

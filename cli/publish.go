@@ -20,6 +20,9 @@ import (
 	"github.com/ergon-framework/ergon/internal/records"
 )
 
+// publishListed is how many records that are left out are reported one by one.
+const publishListed = 100
+
 // publishing is one `ergon publish`.
 type publishing struct {
 	subject  string
@@ -28,7 +31,9 @@ type publishing struct {
 	id       string
 	rate     float64
 	progress func(func() string) func()
-	report   func(format string, a ...any) // of a record that is left out
+	report   func(format string, a ...any)
+
+	listed atomic.Int64 // of those left out
 
 	stored, duplicates, malformed, failed atomic.Int64
 }
@@ -160,7 +165,7 @@ func (p *publishing) run(ctx context.Context, conn *app.Conn, reader *records.Re
 		}
 		if bad, ok := errors.AsType[*records.MalformedError](err); ok {
 			p.malformed.Add(1)
-			p.report("%v", bad)
+			p.leftOut("%v", bad)
 			continue
 		}
 		if err != nil {
@@ -214,6 +219,17 @@ func read(ctx context.Context, reader *records.Reader) (next func() (rec records
 	}
 }
 
+// leftOut reports a record that is left out. A file that is not what it is taken for is
+// nothing but such records, and a line for each would be as long as the file.
+func (p *publishing) leftOut(format string, a ...any) {
+	switch n := p.listed.Add(1); {
+	case n <= publishListed:
+		p.report(format, a...)
+	case n == publishListed+1:
+		p.report("%s: what else is left out of it is counted and not listed", p.file)
+	}
+}
+
 func (p *publishing) transaction(rec records.Record) ergon.Raw {
 	return ergon.Make(ergon.Envelope{
 		ID: rec.ID, Source: "/ergon/publish", Type: p.subject,
@@ -229,7 +245,7 @@ func (p *publishing) answered(rec records.Record, duplicate bool, err error, can
 		p.stored.Add(1)
 	case errors.Is(err, bus.ErrTooLarge):
 		p.failed.Add(1)
-		p.report("%s:%d: %v", p.file, rec.Line, err)
+		p.leftOut("%s:%d: %v", p.file, rec.Line, err)
 	default:
 		// No stream, no permission, no connection: the next record would fail too.
 		if p.failed.Add(1) == 1 {

@@ -18,12 +18,19 @@ func TestMain(m *testing.M) {
 		"bare":    func() { cli.Main() },
 		"risky":   func() { cli.Main(riskyTask) },
 		"holding": func() { cli.Main(holdingTask) },
+
+		"measured": measured, "until": until, "code": code, "unprivileged": unprivileged,
 	})
 }
 
-func TestScript(t *testing.T) {
+func TestScript(t *testing.T) { runScripts(t, "testdata/script") }
+
+// runScripts runs the scripts of a directory, each in a directory of its own that has the
+// retail example's configuration and lines.
+func runScripts(t *testing.T, dir string) {
 	testscript.Run(t, testscript.Params{
-		Dir: "testdata/script",
+		Dir:  dir,
+		Cmds: scriptCommands,
 		Setup: func(env *testscript.Env) error {
 			// The store of an embedded bus lies under the user's data directory.
 			env.Setenv("XDG_DATA_HOME", env.WorkDir+"/data")

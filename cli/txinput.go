@@ -45,6 +45,9 @@ func (c *command) txPayload(name string) ([]byte, error) {
 			return nil, usage("--payload: %w", err)
 		}
 		defer f.Close() //nolint:errcheck // it was only read
+		if info, err := f.Stat(); err == nil && info.Size() > bus.MaxDeadPayload {
+			return nil, tooLong(name)
+		}
 		in = f
 	}
 	data, err := io.ReadAll(io.LimitReader(in, bus.MaxDeadPayload+1))
@@ -52,9 +55,13 @@ func (c *command) txPayload(name string) ([]byte, error) {
 		return nil, usage("--payload: %w", err)
 	}
 	if len(data) > bus.MaxDeadPayload {
-		return nil, usage("--payload %s: it has more than %s bytes, which no server takes", name, thousands(bus.MaxDeadPayload))
+		return nil, tooLong(name)
 	}
 	return data, nil
+}
+
+func tooLong(name string) error {
+	return usage("--payload %s: it has more than %s bytes, which no server takes", name, thousands(bus.MaxDeadPayload))
 }
 
 func (c *command) txFind(t *txRun, conn *app.Conn, cfg *config.Config) (app.FoundTransaction, error) {

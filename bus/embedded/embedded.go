@@ -152,6 +152,14 @@ func makeStore(dir string) error {
 	case errors.Is(err, fs.ErrPermission):
 		return fmt.Errorf("store %q: not allowed to write there: choose another directory: %w", dir, err)
 	}
+	return storeError(dir, err)
+}
+
+// storeError says what to do about a store that can't be written.
+func storeError(dir string, err error) error {
+	if errors.Is(err, syscall.ENOSPC) {
+		return fmt.Errorf("store %q: its disk is full: free some of it, or choose another directory: %w", dir, err)
+	}
 	return fmt.Errorf("store %q: %w", dir, err)
 }
 

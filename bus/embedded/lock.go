@@ -67,7 +67,7 @@ func acquire(ctx context.Context, dir string) (*lock, error) {
 		if errors.Is(err, fs.ErrPermission) {
 			return nil, fmt.Errorf("store %q: not allowed to write there: choose another directory: %w", dir, err)
 		}
-		return nil, fmt.Errorf("store %q: %w", dir, err)
+		return nil, storeError(dir, err)
 	}
 	ctx, cancel := context.WithTimeout(ctx, startWait)
 	defer cancel()
@@ -79,7 +79,7 @@ func acquire(ctx context.Context, dir string) (*lock, error) {
 			l := &lock{file: f}
 			if err := l.write(holder{PID: os.Getpid()}); err != nil {
 				l.release()
-				return nil, fmt.Errorf("store %q: %w", dir, err)
+				return nil, storeError(dir, err)
 			}
 			return l, nil
 		}
@@ -125,12 +125,20 @@ func (l *lock) write(h holder) error {
 		return err
 	}
 	if err := l.file.Truncate(0); err != nil {
-		return fmt.Errorf("write %s: %w", lockName, err)
+		return fmt.Errorf("write %s: %w", lockName, cause(err))
 	}
 	if _, err := l.file.WriteAt(append(data, '\n'), 0); err != nil {
-		return fmt.Errorf("write %s: %w", lockName, err)
+		return fmt.Errorf("write %s: %w", lockName, cause(err))
 	}
 	return nil
+}
+
+// cause leaves out the file's path, which says the store's directory again.
+func cause(err error) error {
+	if p, ok := errors.AsType[*fs.PathError](err); ok {
+		return p.Err
+	}
+	return err
 }
 
 // release empties the file and gives the lock up.

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"strings"
 	"sync"
 )
 
@@ -35,7 +36,13 @@ func (l *logger) Warnf(format string, v ...any) {
 	l.log.Warn("nats-server: " + fmt.Sprintf(format, v...))
 }
 func (l *logger) Errorf(format string, v ...any) {
-	l.log.Error("nats-server: " + fmt.Sprintf(format, v...))
+	text := fmt.Sprintf(format, v...)
+	l.log.Error("nats-server: " + text)
+	// It says this once for each stream, which answers nobody from then on, also when the
+	// disk has room again.
+	if strings.Contains(text, "Critical write error") {
+		l.log.Error("the embedded server can't write its store: see whether the disk is full; that stream stores nothing until the server is started again")
+	}
 }
 
 func (l *logger) Fatalf(format string, v ...any) {

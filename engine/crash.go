@@ -2,6 +2,7 @@ package engine
 
 import (
 	"context"
+	"slices"
 	"sync"
 	"time"
 
@@ -19,41 +20,60 @@ const recordFrom = 3
 // the one that kills the process never ended either: all of them come back
 // together, and would be found guilty together. So one runs at a time, and only
 // that one can have crashed the process the next time.
+//
+// The guilty one need not be among them yet: its start may not have been recorded when
+// another ended the process, or it may have come back later than the rest. So what was
+// delivered again runs beside others like it and never beside a suspect. New
+// transactions are not held up.
 type suspects struct {
 	mu      sync.Mutex
-	running *flight
-	waiting []*flight
+	running *flight              // the suspect
+	again   map[*flight]struct{} // that run, delivered again and not suspected
+	waiting []*flight            // of both, in the order in which they came
 }
 
 // enter reports whether f may run now; if not it waits, without a slot.
 func (s *suspects) enter(f *flight) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.running == nil {
-		s.running = f
+	if len(s.waiting) == 0 && s.begin(f) {
 		return true
 	}
 	s.waiting = append(s.waiting, f)
 	return false
 }
 
-// leave says that f has ended, and returns the one to run next, if f was it.
-func (s *suspects) leave(f *flight) (next *flight) {
+// begin reports whether f may run beside what runs. s.mu is held.
+func (s *suspects) begin(f *flight) bool {
+	suspect := f.info.Crashes > 0
+	if s.running != nil || suspect && len(s.again) > 0 {
+		return false
+	}
+	if suspect {
+		s.running = f
+		return true
+	}
+	if s.again == nil {
+		s.again = make(map[*flight]struct{})
+	}
+	s.again[f] = struct{}{}
+	return true
+}
+
+// leave says that f has ended, and returns those to run next.
+func (s *suspects) leave(f *flight) (next []*flight) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.running != f {
-		for i, w := range s.waiting {
-			if w == f {
-				s.waiting = append(s.waiting[:i], s.waiting[i+1:]...)
-				break
-			}
-		}
-		return nil
+	if s.running == f {
+		s.running = nil
 	}
-	s.running = nil
-	if len(s.waiting) > 0 {
-		next, s.waiting = s.waiting[0], s.waiting[1:]
-		s.running = next
+	delete(s.again, f)
+	if i := slices.Index(s.waiting, f); i >= 0 {
+		s.waiting = slices.Delete(s.waiting, i, i+1)
+	}
+	for len(s.waiting) > 0 && s.begin(s.waiting[0]) {
+		next = append(next, s.waiting[0])
+		s.waiting = s.waiting[1:]
 	}
 	return next
 }
@@ -78,7 +98,7 @@ func (e *Engine) cleared(f *flight) bool {
 	case limit > 0 && f.info.Crashes >= limit:
 		f.refuse(ergon.PhaseProcess, f.info.Crashes, ergon.System("crashed %d times: its starts ended with their processes, and it is not run again (transaction.max_deliveries is %d)",
 			f.info.Crashes, limit))
-	case f.info.Crashes > 0:
+	case f.comesAgain():
 		return e.suspects.enter(f)
 	default:
 		return true
@@ -131,14 +151,19 @@ func (f *flight) forgetStart() {
 	if t := f.trouble; t != nil && t.recorder != nil {
 		t.recorder.ForgetStart()
 	}
-	if f.info.Crashes == 0 {
+	if !f.comesAgain() {
 		return
 	}
-	switch next := f.e.suspects.leave(f); {
-	case next == nil:
-	case f.e.stopping.Load():
-		next.release()
-	default:
-		f.e.runq.push(next)
+	for _, next := range f.e.suspects.leave(f) {
+		if f.e.stopping.Load() {
+			next.release()
+		} else {
+			f.e.runq.push(next)
+		}
 	}
+}
+
+// comesAgain reports whether an earlier start may have ended with its process.
+func (f *flight) comesAgain() bool {
+	return f.info.Crashes > 0 || f.info.Deliveries > 1 && f.e.policy.Transaction.MaxDeliveries > 0
 }

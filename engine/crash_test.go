@@ -282,3 +282,37 @@ func TestACrashLoopEndsBehindItsTwin(t *testing.T) {
 		require.Equal(t, 7, 2+r.onlyDead(t).Info.Crashes)
 	})
 }
+
+// One that was delivered again may be what kills the process although no start of it
+// was recorded: it runs beside its like, and never beside a suspect.
+func TestWhatComesAgainDoesNotRunBesideASuspect(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var suspects, again, all gauge
+		r := newRig(consume(func(_ context.Context, tx ergon.Transaction[string]) (ergon.None, error) {
+			mine := &again
+			switch {
+			case strings.HasPrefix(tx.ID(), "suspect"):
+				mine = &suspects
+			case tx.ID() == "new":
+				return ergon.None{}, nil
+			}
+			mine.enter()
+			defer mine.leave()
+			all.enter()
+			defer all.leave()
+			time.Sleep(time.Second)
+			return ergon.None{}, nil
+		}))
+		r.push("suspect 1", "suspect 2")
+		crash(t, r.queue, 4)
+		r.push("a", "b", "c")
+		crash(t, r.queue, 1)
+		r.push("new")
+		began := time.Now()
+		require.EqualValues(t, 6, r.run(t).Succeeded)
+		require.Equal(t, 1, suspects.peak())
+		require.Equal(t, 3, again.peak(), "they run beside one another")
+		require.Equal(t, 3, all.peak(), "and not beside a suspect")
+		require.Equal(t, 3*time.Second, time.Since(began).Truncate(time.Second))
+	})
+}

@@ -2,6 +2,7 @@ package jetstream
 
 import (
 	"context"
+	"fmt"
 	"strconv"
 	"time"
 
@@ -54,6 +55,12 @@ func (d *delivery) startID() string {
 func (d *delivery) RecordStart(ctx context.Context) error {
 	if d.s.cfg.Starts == nil {
 		return nil
+	}
+	// What ended before has only been handed to the connection. Were its acknowledgement
+	// lost with a process that this one ends, it would come back with a start that never
+	// ended, and be taken for what crashed.
+	if err := d.s.cfg.Bus.ConsumeConn().FlushWithContext(ctx); err != nil {
+		return fmt.Errorf("flush acknowledgements before a start is recorded: %w", err)
 	}
 	start, err := d.s.cfg.Starts.Record(ctx, d.startID())
 	if err == nil {

@@ -33,9 +33,11 @@ type DeadLetter struct {
 	// Outputs tells what had been stored already: "m=3 confirmed=1 unknown=0".
 	Outputs             string
 	FirstSeen, FailedAt time.Time
-	// Stream, Subject and Sequence are where the message was stored.
+	// Stream, Subject and Sequence are where the message was stored in the first
+	// place, and Timestamp when, in Unix nanoseconds.
 	Stream, Subject string
 	Sequence        uint64
+	Timestamp       int64
 	TraceID         string
 	// ID is the identity of what failed. Requeue counts how often it came back
 	// from dead letters. Together with Task and where the message was stored
@@ -48,11 +50,12 @@ type DeadLetter struct {
 // DeadMessage makes the message to store for orig under dlqSubject. The payload
 // is orig's, untouched and shared with it; orig is not changed.
 //
-// Its headers are kept, with three exceptions. Those of NATS (Nats-*, in any
+// Its headers are kept, with these exceptions. Those of NATS (Nats-*, in any
 // case) are renamed to Ergon-Orig-Nats-*: as they are, they would act on the
 // dead-letter stream, which would refuse the message for an expected sequence,
 // drop it for an ID it knows, or let it expire. Those that begin with
-// Ergon-Dead- are replaced by this failure's. And if all of it is more than a
+// Ergon-Dead- are replaced by this failure's, and those of Ergon-Requeue by the
+// count in it. And if all of it is more than a
 // stream takes, the largest of the kept ones are left out and named in
 // Ergon-Dead-Dropped. Names and values are made such that none can end a line.
 func DeadMessage(orig *nats.Msg, dlqSubject string, d DeadLetter) *nats.Msg {
@@ -72,6 +75,7 @@ func DeadMessage(orig *nats.Msg, dlqSubject string, d DeadLetter) *nats.Msg {
 		{semconv.DeadStream, d.Stream},
 		{semconv.DeadSubject, d.Subject},
 		{semconv.DeadSequence, sequence(d.Sequence)},
+		{semconv.DeadTimestamp, nanoseconds(d.Timestamp)},
 		{semconv.DeadTraceID, d.TraceID},
 		{semconv.DeadRequeue, count(d.Requeue)},
 	} {
@@ -91,7 +95,7 @@ func keepHeaders(to, from nats.Header) []string {
 	renamed := make(map[string]bool)
 	for _, name := range slices.Sorted(maps.Keys(from)) {
 		written := headerName(name)
-		if written == "" || hasPrefixFold(written, semconv.DeadPrefix) {
+		if written == "" || hasPrefixFold(written, semconv.DeadPrefix) || ofRequeue(written) {
 			continue
 		}
 		if hasPrefixFold(written, semconv.NatsPrefix) {
@@ -158,6 +162,13 @@ func sequence(n uint64) string {
 		return ""
 	}
 	return strconv.FormatUint(n, 10)
+}
+
+func nanoseconds(n int64) string {
+	if n <= 0 {
+		return ""
+	}
+	return strconv.FormatInt(n, 10)
 }
 
 func timestamp(t time.Time) string {

@@ -3,6 +3,7 @@ package bus
 import (
 	"fmt"
 	"maps"
+	"math"
 	"slices"
 	"strconv"
 	"strings"
@@ -67,7 +68,8 @@ func ParseDeadLetter(m *nats.Msg) DeadRecord {
 		Outputs:   p.text(semconv.DeadOutputs),
 		FirstSeen: p.time(semconv.DeadFirstSeen), FailedAt: p.time(semconv.DeadFailedAt),
 		Stream: p.text(semconv.DeadStream), Subject: p.text(semconv.DeadSubject), Sequence: p.sequence(semconv.DeadSequence),
-		TraceID: p.text(semconv.DeadTraceID), Requeue: p.count(semconv.DeadRequeue),
+		Timestamp: p.nanoseconds(semconv.DeadTimestamp),
+		TraceID:   p.text(semconv.DeadTraceID), Requeue: p.count(semconv.DeadRequeue),
 	}
 	r.Encoding, r.Object = p.text(semconv.DeadEncoding), p.text(semconv.DeadObject)
 	r.Dropped = strings.Fields(p.text(semconv.DeadDropped))
@@ -149,6 +151,16 @@ func (p *deadParser) sequence(name string) uint64 {
 		return 0
 	}
 	return n
+}
+
+func (p *deadParser) nanoseconds(name string) int64 {
+	v := p.text(name)
+	n, ok := parseUint(v)
+	if v != "" && (!ok || n > math.MaxInt64) {
+		p.fault(name, fmt.Sprintf("%q is not a time in nanoseconds", cut(v, 100)))
+		return 0
+	}
+	return int64(n)
 }
 
 func (p *deadParser) time(name string) time.Time {

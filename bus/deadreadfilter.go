@@ -22,14 +22,14 @@ type DeadFilter struct {
 	Subject string
 	// TransactionID is that of [DeadRecord].
 	TransactionID string
-	// Since admits what failed then or later.
-	Since time.Time
+	// Since admits what failed then or later, and Before what failed earlier than that.
+	Since, Before time.Time
 }
 
 // IsZero reports that all dead letters are meant.
 func (f DeadFilter) IsZero() bool {
 	return len(f.Tasks)+len(f.Categories)+len(f.Phases) == 0 &&
-		f.Reason == "" && f.Subject == "" && f.TransactionID == "" && f.Since.IsZero()
+		f.Reason == "" && f.Subject == "" && f.TransactionID == "" && f.Since.IsZero() && f.Before.IsZero()
 }
 
 // Match reports whether r is meant.
@@ -41,7 +41,8 @@ func (f DeadFilter) Match(r DeadRecord) bool {
 		f.Reason != "" && !strings.Contains(strings.ToLower(l.Reason), strings.ToLower(f.Reason)),
 		f.Subject != "" && !SubjectMatches(f.Subject, l.Subject),
 		f.TransactionID != "" && f.TransactionID != r.TransactionID,
-		!f.Since.IsZero() && r.When().Before(f.Since):
+		!f.Since.IsZero() && r.When().Before(f.Since),
+		!f.Before.IsZero() && !r.When().Before(f.Before):
 		return false
 	}
 	return true

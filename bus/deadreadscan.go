@@ -28,7 +28,7 @@ const (
 // acknowledges and changes nothing. It ends with each's error, or when ctx ends.
 // A stream that does not exist is [ErrStreamGone].
 func (b *Bus) ScanDeadLetters(ctx context.Context, stream string, f DeadFilter, each func(DeadRecord) error) (looked int, err error) {
-	cfg := jetstream.ConsumerConfig{HeadersOnly: true}
+	cfg := jetstream.ConsumerConfig{}
 	if !f.Since.IsZero() {
 		start := f.Since.Add(-sinceSlack)
 		cfg.DeliverPolicy, cfg.OptStartTime = jetstream.DeliverByStartTimePolicy, &start
@@ -46,28 +46,20 @@ func (b *Bus) ScanDeadLetters(ctx context.Context, stream string, f DeadFilter, 
 // DeadLetterAt returns the dead letter with a sequence number of its stream, or
 // an [ErrNoDeadLetter] or [ErrStreamGone].
 func (b *Bus) DeadLetterAt(ctx context.Context, stream string, seq uint64) (DeadRecord, error) {
-	var found DeadRecord
-	if seq == 0 { // the server takes it for the first
-		return found, fmt.Errorf("dead letter 0 of %q: %w", stream, ErrNoDeadLetter)
-	}
-	cfg := jetstream.ConsumerConfig{DeliverPolicy: jetstream.DeliverByStartSequencePolicy, OptStartSeq: seq}
-	err := b.readDead(ctx, stream, cfg, func(r DeadRecord) error {
-		found = r
-		return errEnough
-	})
-	if err != nil && !errors.Is(err, errEnough) {
-		return DeadRecord{}, err
-	}
-	if found.Sequence != seq {
+	m, err := b.MessageAt(ctx, stream, seq)
+	if errors.Is(err, ErrNoMessage) {
 		return DeadRecord{}, fmt.Errorf("dead letter %d of %q: %w", seq, stream, ErrNoDeadLetter)
 	}
-	return found, nil
+	if err != nil {
+		return DeadRecord{}, fmt.Errorf("read dead letters of %q: %w", stream, err)
+	}
+	r := ParseDeadLetter(m.Msg)
+	r.Stream, r.Sequence, r.StoredAt, r.whole = stream, seq, m.StoredAt, true
+	return r, nil
 }
 
-// errEnough ends a reading early.
-var errEnough = errors.New("enough")
-
-// readDead reads what a consumer of that configuration gets from what is there.
+// readDead reads what a consumer of that configuration gets from what is there,
+// without the payloads.
 //
 // It pulls by itself, for the jetstream package of nats.go takes a message
 // without a payload for a status of the server, if it has a header Status, and
@@ -82,7 +74,7 @@ func (b *Bus) readDead(ctx context.Context, stream string, cfg jetstream.Consume
 
 func (b *Bus) pullDead(ctx context.Context, stream string, cfg jetstream.ConsumerConfig, each func(DeadRecord) error) error {
 	fail := func(err error) error { return fmt.Errorf("read dead letters of %q: %w", stream, err) }
-	cfg.AckPolicy, cfg.MemoryStorage, cfg.InactiveThreshold = jetstream.AckNonePolicy, true, time.Minute
+	cfg.AckPolicy, cfg.MemoryStorage, cfg.InactiveThreshold, cfg.HeadersOnly = jetstream.AckNonePolicy, true, time.Minute, true
 	consumer, err := b.js.CreateConsumer(ctx, stream, cfg)
 	if errors.Is(err, jetstream.ErrStreamNotFound) {
 		return fail(ErrStreamGone)
@@ -103,13 +95,9 @@ func (b *Bus) pullDead(ctx context.Context, stream string, cfg jetstream.Consume
 		return fail(subscribeError(err))
 	}
 	defer func() { _ = sub.Unsubscribe() }() // it ends with the connection otherwise
-	batch := uint64(deadBatch)
-	if !cfg.HeadersOnly {
-		batch = 1
-	}
 	next := b.api("CONSUMER.MSG.NEXT", stream, info.Name)
 	for left := info.NumPending; left > 0; {
-		n := min(left, batch)
+		n := min(left, deadBatch)
 		if err := nc.PublishRequest(next, sub.Subject, fmt.Appendf(nil, `{"batch":%d,"no_wait":true}`, n)); err != nil {
 			return fail(err)
 		}
@@ -132,7 +120,6 @@ func (b *Bus) pullDead(ctx context.Context, stream string, cfg jetstream.Consume
 			}
 			r := ParseDeadLetter(m)
 			r.Stream, r.Sequence, r.StoredAt = stream, meta.StreamSeq, time.Unix(0, meta.Timestamp).UTC()
-			r.whole = !cfg.HeadersOnly
 			left--
 			if err := each(r); err != nil {
 				return err

@@ -11,6 +11,7 @@ import (
 
 	"github.com/ergon-framework/ergon"
 	"github.com/ergon-framework/ergon/bus"
+	"github.com/ergon-framework/ergon/internal/semconv"
 )
 
 // delivery is one message under its lease. There are as many as the engine holds,
@@ -25,7 +26,7 @@ type delivery struct {
 	timestamp int64
 	canDefer  bool
 	crashes   int
-	past      *past // nil for one that was never parked
+	past      *past // nil for one that was neither parked nor requeued
 
 	start *bus.Start // recorded, of the flight's one goroutine
 
@@ -34,7 +35,8 @@ type delivery struct {
 	asked time.Time // when its renewal was sent, zero for not yet
 }
 
-// past is where a parked transaction came from in the first place.
+// past is where a transaction came from in the first place that was parked, or came
+// back from dead letters.
 type past struct {
 	orig  *nats.Msg
 	notes bus.Parked
@@ -47,26 +49,59 @@ var _ ergon.Delivery = (*delivery)(nil)
 const confirmTime = 2 * time.Second
 
 func (s *Source) delivery(m *nats.Msg, room bus.Room, now time.Time) *delivery {
+	d := s.newDelivery(m, room, now)
+	if d.past = requeued(m, s.cfg.Consumer.Stream, d.sequence, d.timestamp); d.past != nil {
+		d.readPast(room)
+		return d
+	}
+	d.raw = toRaw(m, d.timestamp, s.name, d.stored)
+	return d
+}
+
+func (s *Source) newDelivery(m *nats.Msg, room bus.Room, now time.Time) *delivery {
 	// A message that a pull brought has such a reply; without one it could not
 	// be settled, and everything below stays zero.
 	meta, _ := bus.ParseReply(m.Reply)
-	d := &delivery{
+	return &delivery{
 		s: s, msg: m, stored: storedName(meta.Stream, meta.StreamSeq), since: now,
 		delivered: int(meta.Delivered), sequence: meta.StreamSeq, timestamp: meta.Timestamp,
 		canDefer: s.parked != nil && room.Fits(m),
 	}
-	d.raw = toRaw(m, meta.Timestamp, s.name, d.stored)
-	return d
 }
 
 // parkedDelivery makes a delivery of what was parked: it is the transaction that
 // it was before.
 func (s *Source) parkedDelivery(m, orig *nats.Msg, notes bus.Parked, room bus.Room, now time.Time) *delivery {
-	d := s.delivery(m, room, now)
+	d := s.newDelivery(m, room, now)
 	d.past = &past{orig, notes}
-	d.canDefer = room.Fits(orig)
-	d.raw = toRaw(orig, notes.Timestamp, s.name, storedName(notes.Stream, notes.Sequence))
+	d.readPast(room)
 	return d
+}
+
+// readPast makes it the transaction that it was.
+func (d *delivery) readPast(room bus.Room) {
+	orig, notes := d.past.orig, d.past.notes
+	d.canDefer = d.s.parked != nil && room.Fits(orig)
+	d.raw = toRaw(orig, notes.Timestamp, "nats:"+notes.Stream, storedName(notes.Stream, notes.Sequence))
+}
+
+// requeued is the past of a message that came back from dead letters, and nil for any
+// other. It begins anew, with its first attempt.
+func requeued(m *nats.Msg, stream string, sequence uint64, timestamp int64) *past {
+	if _, ok := m.Header[semconv.Requeue]; !ok {
+		return nil
+	}
+	orig, q, ok := bus.Unrequeue(m)
+	if !ok {
+		return nil
+	}
+	if q.Stream == "" {
+		q.Stream, q.Sequence, q.Timestamp = stream, sequence, timestamp
+	}
+	return &past{orig, bus.Parked{
+		Attempt: 1, FirstSeen: q.FirstSeen,
+		Stream: q.Stream, Subject: orig.Subject, Sequence: q.Sequence, Timestamp: q.Timestamp,
+	}}
 }
 
 // origin is the message as it came in the first place, and where it was stored.

@@ -22,7 +22,9 @@ type Found struct {
 	Info ergon.DeliveryInfo
 	// Message is what is stored; of a dead letter what was.
 	Message *nats.Msg
-	// Stream and Sequence are where, zero for nowhere.
+	// Stream and Sequence are where it was stored in the first place, zero for nowhere.
+	// Only of one that came back from dead letters is that another place than where it
+	// was looked up.
 	Stream   string
 	Sequence uint64
 
@@ -40,11 +42,17 @@ func At(ctx context.Context, b *bus.Bus, stream string, seq uint64) (Found, erro
 }
 
 // OfDeadLetter is the transaction that failed, of its dead letter and its payload.
-// When it was stored in the first place is not known, so the outputs of a plain
-// message get other IDs than they had in the run that failed.
+// Its Now is what it was, and its outputs get the IDs that they had in the run that
+// failed.
 func OfDeadLetter(r bus.DeadRecord, payload []byte) Found {
 	l := r.Letter
-	return found(&nats.Msg{Subject: l.Subject, Header: r.Header, Data: payload}, l.Stream, l.Sequence, r.When())
+	at := r.When() // of a letter that does not say when the message was stored
+	if l.Timestamp > 0 {
+		at = time.Unix(0, l.Timestamp)
+	}
+	f := found(&nats.Msg{Subject: l.Subject, Header: r.Header, Data: payload}, l.Stream, l.Sequence, at)
+	f.Info.FirstSeen = l.FirstSeen
+	return f
 }
 
 // Unstored is a transaction that stands in no stream, as the message that it would be.
@@ -56,14 +64,17 @@ func Unstored(tx ergon.Raw) Found {
 }
 
 func found(m *nats.Msg, stream string, seq uint64, at time.Time) Found {
-	stored := storedName(stream, seq)
 	f := Found{
-		Raw:  toRaw(m, at.UnixNano(), "nats:"+stream, stored),
-		Info: ergon.DeliveryInfo{Stored: stored, Attempt: 1, Deliveries: 1},
-
+		Info:    ergon.DeliveryInfo{Stored: storedName(stream, seq), Attempt: 1, Deliveries: 1},
 		Message: m, Stream: stream, Sequence: seq, timestamp: at.UnixNano(),
 	}
-	if f.ID() == stored {
+	if p := requeued(m, stream, seq, f.timestamp); p != nil {
+		n := p.notes
+		f.Message, f.Stream, f.Sequence, f.timestamp, f.Info.FirstSeen = p.orig, n.Stream, n.Sequence, n.Timestamp, n.FirstSeen
+	}
+	name := storedName(f.Stream, f.Sequence)
+	f.Raw = toRaw(f.Message, f.timestamp, "nats:"+f.Stream, name)
+	if f.ID() == name {
 		f.Info.Epoch = strconv.FormatInt(f.timestamp, 36)
 	}
 	return f
@@ -95,7 +106,8 @@ func letterOf(f Found, consumer string, deliveries int, s ergon.Settlement) bus.
 		Attempts: s.Err.Attempt, Deliveries: deliveries,
 		Outputs:   fmt.Sprintf("m=%d confirmed=%d unknown=%d", s.Dead.Outputs, s.Dead.Confirmed, s.Dead.Unknown),
 		FirstSeen: s.FirstSeen, FailedAt: s.Dead.FailedAt,
-		Stream: f.Stream, Subject: f.Message.Subject, Sequence: f.Sequence,
+		Stream: f.Stream, Subject: f.Message.Subject, Sequence: f.Sequence, Timestamp: max(f.timestamp, 0),
+		Requeue: bus.RequeueCount(f.Message.Header),
 		// With the time at which it was stored: a stream that was made anew counts
 		// from 1 again, and a plain message's ID is its number.
 		// And with the consumer: others may fail on the same message, each for itself.

@@ -56,6 +56,8 @@ func TestLookedUpIsWhatIsDelivered(t *testing.T) {
 		require.Equal(t, f.ID(), dead.ID())
 		require.Equal(t, f.Raw.Source(), dead.Raw.Source())
 		require.Equal(t, f.Metadata(), dead.Metadata())
+		require.Equal(t, f.CreatedAt(), dead.CreatedAt())
+		require.Equal(t, f.Info.Epoch, dead.Info.Epoch, "its outputs have the IDs that they had")
 		require.Equal(t, "in.lines", dead.Message.Subject)
 	}
 	_, err := w.bus.DeadLetterAt(t.Context(), bus.DefaultDeadStream, 4)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strconv"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -192,8 +193,14 @@ func (s *Source) room() bus.Room {
 func (d *delivery) park(settlement ergon.Settlement, done func(error)) {
 	now := time.Now()
 	orig, stream, sequence, timestamp := d.origin()
+	id := d.raw.Source() + " " + d.raw.ID()
+	if n := bus.RequeueCount(orig.Header); n > 0 {
+		// Or the stream would take it for what was parked before it failed for good,
+		// and drop it as a copy.
+		id += " #" + strconv.Itoa(n)
+	}
 	notes := bus.Parked{
-		ID: d.raw.Source() + " " + d.raw.ID(), Due: now.Add(settlement.After), Attempt: settlement.NextAttempt,
+		ID: id, Due: now.Add(settlement.After), Attempt: settlement.NextAttempt,
 		Deliveries: d.deliveries(), FirstSeen: settlement.FirstSeen,
 		Stream: stream, Subject: orig.Subject, Sequence: sequence, Timestamp: timestamp,
 		Reason: settlement.Err.Reason(),

@@ -2,6 +2,7 @@ package jetstream
 
 import (
 	"context"
+	"time"
 
 	"github.com/nats-io/nats.go"
 
@@ -23,7 +24,7 @@ type Stored struct {
 func Scan(ctx context.Context, b *bus.Bus, stream string, subjects []string, each func(Stored)) error {
 	return b.Scan(ctx, stream, subjects, true, func(m *nats.Msg, meta bus.Meta) error {
 		each(Stored{
-			Raw:    toRaw(m, meta.Timestamp, "nats:"+stream, storedName(meta.Stream, meta.StreamSeq)),
+			Raw:    found(m, meta.Stream, meta.StreamSeq, time.Unix(0, meta.Timestamp)).Raw,
 			Stream: stream, Subject: m.Subject, Sequence: meta.StreamSeq,
 		})
 		return nil

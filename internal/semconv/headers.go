@@ -38,7 +38,8 @@ const (
 	// ones out of metadata.
 	ErgonPrefix = "Ergon-"
 	// OrigPrefix is put before the name of each Nats-* header of a dead
-	// letter: a verbatim copy would act on the dead-letter stream.
+	// letter, and of what came back from one: a verbatim copy would act on the
+	// stream that stores it.
 	OrigPrefix = "Ergon-Orig-"
 )
 
@@ -58,11 +59,23 @@ const (
 	DeadStream       = "Ergon-Dead-Stream"
 	DeadSubject      = "Ergon-Dead-Subject"
 	DeadSequence     = "Ergon-Dead-Sequence"
+	DeadTimestamp    = "Ergon-Dead-Timestamp" // Unix nanoseconds, of when it was stored there
 	DeadTraceID      = "Ergon-Dead-Trace-Id"
 	DeadEncoding     = "Ergon-Dead-Encoding" // "gzip": of a payload that was too large
 	DeadObject       = "Ergon-Dead-Object"   // "<bucket>/<object>": where the payload is, if not here
 	DeadDropped      = "Ergon-Dead-Dropped"  // names of the headers that there was no room for
 	DeadRequeue      = "Ergon-Dead-Requeue"  // how often it had been requeued
+)
+
+// What is noted of a message that came back from dead letters: how often, and what
+// it was before, for the IDs of a plain message's outputs depend on it.
+const (
+	Requeue          = "Ergon-Requeue"
+	RequeuePrefix    = "Ergon-Requeue-"
+	RequeueStream    = "Ergon-Requeue-Stream" // where it was stored in the first place
+	RequeueSequence  = "Ergon-Requeue-Sequence"
+	RequeueTimestamp = "Ergon-Requeue-Timestamp" // Unix nanoseconds
+	RequeueFirstSeen = "Ergon-Requeue-First-Seen"
 )
 
 // What is noted of a transaction that waits for its next attempt.

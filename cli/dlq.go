@@ -14,11 +14,13 @@ import (
 func (c *command) dlqCommand() *cobra.Command {
 	return group(&cobra.Command{
 		Use:   "dlq",
-		Short: "Look at dead letters: what failed for good, and why",
-		Long: "Look at dead letters: transactions that failed for good, with the reason, their headers\n" +
-			"and their bytes. Nothing here acknowledges, changes or deletes any.",
-		Example: "  ergon dlq ls\n  ergon dlq ls score --category BUSINESS --since 1h\n  ergon dlq show 17",
-	}, c.dlqLsCommand(), c.dlqShowCommand())
+		Short: "Look at dead letters, put them back, delete them",
+		Long: "Dead letters are transactions that failed for good, with the reason, their headers and\n" +
+			"their bytes. ls, show and stats look at them and change nothing; requeue puts them back to\n" +
+			"be run again; purge deletes them.",
+		Example: "  ergon dlq stats\n  ergon dlq ls score --category BUSINESS --since 1h\n  ergon dlq show 17\n" +
+			"  ergon tx run score --id 17 --from dlq --dry-run\n  ergon dlq requeue 17",
+	}, c.dlqLsCommand(), c.dlqShowCommand(), c.dlqStatsCommand(), c.dlqRequeueCommand(), c.dlqPurgeCommand())
 }
 
 // deadStreams is the streams to look into: the named one, else those that the

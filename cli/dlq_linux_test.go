@@ -2,6 +2,7 @@ package cli_test
 
 import (
 	"bytes"
+	"context"
 	"fmt"
 	"os"
 	"strings"
@@ -10,6 +11,8 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sys/unix"
+
+	"github.com/ergon-framework/ergon/cli"
 )
 
 // On a terminal a listing keeps to its width, JSON is indented, and bytes that
@@ -47,9 +50,50 @@ func TestDeadLettersOnATerminal(t *testing.T) {
 	require.Empty(t, screen())
 }
 
+// On a terminal it is asked before anything is changed, and a no changes nothing.
+func TestRequeueAsksOnATerminal(t *testing.T) {
+	g := newGraveyard(t)
+	g.buryOrders(3)
+	ask := func(answer string, args ...string) (int, string) {
+		master, tty, screen := openTerminal(t, 100)
+		var out bytes.Buffer
+		p := &cli.Process{
+			Args: append([]string{"dlq"}, args...), Stdin: tty, Stdout: &out, Stderr: tty,
+			Env: func(name string) (string, bool) { return g.url, name == "ERGON_BUS_URL" },
+		}
+		_, err := master.WriteString(answer) // as if typed ahead
+		require.NoError(t, err)
+		code := p.Run(context.WithoutCancel(t.Context()))
+		return code, screen() + out.String()
+	}
+	code, text := ask("no\n", "requeue", "--all")
+	require.Equal(t, 1, code)
+	require.Contains(t, text, "Put back 3 dead letters of ERGON_DLQ (score 3)? [y/N] ")
+	require.Contains(t, text, "ergon: nothing was changed\n")
+	code, text = ask("\n", "purge", "1")
+	require.Equal(t, 1, code)
+	require.Contains(t, text, "Delete 1 dead letter of ERGON_DLQ (score 1) for good? [y/N] ")
+	require.EqualValues(t, 3, g.count("ERGON_DLQ"))
+	code, text = ask("y\n", "requeue", "2")
+	require.Zero(t, code)
+	require.Contains(t, text, "1 dead letter put back in ")
+	code, text = ask("Yes\n", "purge", "--all")
+	require.Zero(t, code)
+	require.Contains(t, text, "2 deleted, 0 stay, 0 left")
+	require.Contains(t, text, "2 dead letters deleted in ")
+	require.Zero(t, g.count("ERGON_DLQ"))
+}
+
 // terminal is one of that width, and what has come to its screen since it was
 // last asked.
 func terminal(t *testing.T, width uint16) (tty *os.File, screen func() string) {
+	t.Helper()
+	_, tty, screen = openTerminal(t, width)
+	return tty, screen
+}
+
+// openTerminal is terminal, with the end at which somebody types.
+func openTerminal(t *testing.T, width uint16) (master, tty *os.File, screen func() string) {
 	t.Helper()
 	master, err := os.OpenFile("/dev/ptmx", os.O_RDWR|unix.O_NOCTTY, 0)
 	require.NoError(t, err)
@@ -63,7 +107,7 @@ func terminal(t *testing.T, width uint16) (tty *os.File, screen func() string) {
 	t.Cleanup(func() { _ = tty.Close() })
 	require.NoError(t, unix.IoctlSetWinsize(int(tty.Fd()), unix.TIOCSWINSZ, &unix.Winsize{Row: 24, Col: width}))
 	const end = "--end--"
-	return tty, func() string {
+	return master, tty, func() string {
 		_, err := tty.WriteString(end) // what was written before it lies in the terminal's buffer
 		require.NoError(t, err)
 		var got []byte

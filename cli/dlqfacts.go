@@ -3,11 +3,15 @@ package cli
 import (
 	"fmt"
 	"maps"
+	"net/url"
 	"slices"
 	"strconv"
 	"strings"
 
+	"github.com/nats-io/nats.go"
+
 	"github.com/ergon-framework/ergon/bus"
+	"github.com/ergon-framework/ergon/internal/semconv"
 )
 
 // writeFacts writes all but the payload.
@@ -53,6 +57,26 @@ func writeFacts(b *strings.Builder, r bus.DeadRecord) {
 	for _, name := range slices.Sorted(maps.Keys(r.Header)) {
 		for _, v := range r.Header[name] {
 			fmt.Fprintf(b, "  %s: %s\n", visible(name), visible(v))
+		}
+	}
+}
+
+// redact hides the values of headers with sensitive names. Metadata goes by its own name
+// and by its header's.
+func redact(h nats.Header, hides func(name string) bool) {
+	for name, values := range h {
+		own := name
+		if n := len(semconv.MetaPrefix); len(name) > n && strings.EqualFold(name[:n], semconv.MetaPrefix) {
+			own = name[n:]
+		}
+		if decoded, err := url.PathUnescape(own); err == nil {
+			own = decoded
+		}
+		if !hides(name) && !hides(own) {
+			continue
+		}
+		for i := range values {
+			values[i] = "[redacted]"
 		}
 	}
 }

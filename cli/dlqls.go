@@ -5,7 +5,6 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
-	"log/slog"
 	"slices"
 	"strconv"
 	"strings"
@@ -14,8 +13,8 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/ergon-framework/ergon"
 	"github.com/ergon-framework/ergon/app"
+	"github.com/ergon-framework/ergon/app/config"
 	"github.com/ergon-framework/ergon/bus"
 )
 
@@ -24,10 +23,8 @@ const shownReason = 24
 
 // dlqList is one `ergon dlq ls`.
 type dlqList struct {
-	filter bus.DeadFilter
-	stream string
-	since  string
-	limit  int
+	deadSelect
+	limit int
 }
 
 func (c *command) dlqLsCommand() *cobra.Command {
@@ -48,85 +45,19 @@ func (c *command) dlqLsCommand() *cobra.Command {
 			return c.dlqLs(l)
 		},
 	}
-	flags := cmd.Flags()
-	flags.StringSliceVar(&l.filter.Tasks, "task", nil, "only of `TASK`, as if it were an argument")
-	flags.StringSliceVar(&l.filter.Categories, "category", nil, "only `BUSINESS`, SYSTEM or TIMEOUT")
-	flags.StringSliceVar(&l.filter.Phases, "phase", nil, "only what failed in `PHASE`: decode, process, produce, …")
-	flags.StringVar(&l.filter.Reason, "reason", "", "only with `TEXT` in the reason, in any case")
-	flags.StringVar(&l.filter.Subject, "subject", "", "only what was published to `SUBJECT`, which may have wildcards")
-	flags.StringVar(&l.since, "since", "", "only what failed in the last `TIME` (90s, 1h, 7d), or since a date or RFC 3339 time")
-	flags.IntVar(&l.limit, "limit", 100, "the newest `N` (0: all)")
-	flags.StringVar(&l.stream, "stream", "", "look into the stream `NAME` (default: those of the configuration)")
+	l.flags(cmd)
+	cmd.Flags().IntVar(&l.limit, "limit", 100, "the newest `N` (0: all)")
 	return cmd
 }
 
-// check makes the flags into a filter.
-func (l *dlqList) check(now time.Time) error {
+func (c *command) dlqLs(l *dlqList) error {
 	if l.limit < 0 {
 		return usage("--limit %d: it is 0 (all) or more", l.limit)
 	}
-	categories := []ergon.Category{ergon.CategoryBusiness, ergon.CategorySystem, ergon.CategoryTimeout}
-	if err := known("--category", l.filter.Categories, categories); err != nil {
-		return err
-	}
-	phases := []ergon.Phase{ergon.PhaseFetch, ergon.PhaseDecode, ergon.PhaseProcess, ergon.PhaseProduce, ergon.PhaseSuccess, ergon.PhaseException, ergon.PhaseSettle}
-	if err := known("--phase", l.filter.Phases, phases); err != nil {
-		return err
-	}
-	var err error
-	l.filter.Since, err = parseSince(l.since, now)
-	return err
-}
-
-// known refuses a misspelt value, which would find nothing, as if all were well.
-func known[T ~string](flag string, given []string, all []T) error {
-	for _, g := range given {
-		if !slices.ContainsFunc(all, func(v T) bool { return strings.EqualFold(string(v), g) }) {
-			return usage("%s %q: it is one of %v", flag, g, all)
-		}
-	}
-	return nil
-}
-
-// parseSince reads how long ago, or when.
-func parseSince(s string, now time.Time) (time.Time, error) {
-	if s == "" {
-		return time.Time{}, nil
-	}
-	ago, err := time.ParseDuration(s)
-	if days, ok := strings.CutSuffix(s, "d"); ok {
-		var n uint64
-		n, err = strconv.ParseUint(days, 10, 16)
-		ago = time.Duration(n) * 24 * time.Hour
-	}
-	if err == nil && ago > 0 {
-		return now.Add(-ago), nil
-	}
-	for _, layout := range []string{time.RFC3339Nano, time.DateOnly} {
-		if t, err := time.Parse(layout, s); err == nil {
-			return t, nil
-		}
-	}
-	return time.Time{}, usage("--since %q: it is a time ago such as 90s, 1h or 7d, a date or an RFC 3339 time", s)
-}
-
-func (c *command) dlqLs(l *dlqList) error {
 	if err := l.check(time.Now()); err != nil {
 		return err
 	}
-	log, err := c.logger(slog.LevelWarn)
-	if err != nil {
-		return err
-	}
-	cfg, _, err := c.load(false)
-	if err != nil {
-		return err
-	}
-	streams, err := deadStreams(cfg, l.stream, l.filter.Tasks)
-	if err != nil {
-		return err
-	}
-	return c.withBus(cfg.Bus, log, func(conn *app.Conn) error {
+	return c.withDead(&l.deadSelect, func(conn *app.Conn, _ *config.Config, streams []string) error {
 		found, err := l.read(c, conn, streams)
 		if err != nil {
 			return err
@@ -187,7 +118,7 @@ func (c *command) printDead(l *dlqList, streams []string, found deadFound) error
 		return c.printVisibleJSON(out)
 	}
 	if found.matched == 0 {
-		return c.printNoDead(l, streams, found)
+		return c.printNoDead(&l.deadSelect, streams, found)
 	}
 	var b bytes.Buffer
 	w := tabwriter.NewWriter(&b, 0, 4, 2, ' ', 0)
@@ -227,7 +158,7 @@ func (c *command) printDead(l *dlqList, streams []string, found deadFound) error
 
 // printNoDead says why there is nothing to see: nothing failed, nothing matches,
 // or this is the wrong place.
-func (c *command) printNoDead(l *dlqList, streams []string, found deadFound) error {
+func (c *command) printNoDead(l *deadSelect, streams []string, found deadFound) error {
 	switch {
 	case len(found.missing) == len(streams) && l.stream != "":
 		return c.printf("no dead letters: there is no stream %s\n", l.stream)

@@ -7,7 +7,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"log/slog"
 	"slices"
 	"strconv"
 	"strings"
@@ -16,6 +15,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/ergon-framework/ergon/app"
+	"github.com/ergon-framework/ergon/app/config"
 	"github.com/ergon-framework/ergon/bus"
 )
 
@@ -42,7 +42,8 @@ func (c *command) dlqShowCommand() *cobra.Command {
 		Short: "Show all of one dead letter",
 		Long: "Show all of one dead letter, by its number as ls shows it, or by the ID of the transaction:\n" +
 			"where it came from, why it failed, its headers as they were, and its payload. What is not\n" +
-			"printable is shown escaped; --payload alone writes bytes as they are.",
+			"printable is shown escaped; --payload alone writes bytes as they are. Values of headers\n" +
+			"whose names telemetry.sensitive has are not shown: authorization, *token* and such.",
 		Example: "  ergon dlq show 17\n" +
 			"  ergon dlq show lines.csv-24-f922024156ac0f32 --full\n" +
 			"  ergon dlq show 17 --payload > payload.bin\n" +
@@ -69,24 +70,13 @@ func (c *command) dlqShow(s *dlqShow) error {
 	if s.what == "" {
 		return usage("SEQ|ID is empty: ergon dlq ls lists the dead letters")
 	}
-	log, err := c.logger(slog.LevelWarn)
-	if err != nil {
-		return err
-	}
-	cfg, _, err := c.load(false)
-	if err != nil {
-		return err
-	}
-	streams, err := deadStreams(cfg, s.stream, nil)
-	if err != nil {
-		return err
-	}
-	return c.withBus(cfg.Bus, log, func(conn *app.Conn) error {
+	return c.withDead(&deadSelect{stream: s.stream}, func(conn *app.Conn, cfg *config.Config, streams []string) error {
 		r, err := s.find(c, conn, streams)
 		if err != nil {
 			return err
 		}
 		payload, err := conn.DeadPayload(c.stop.ctx, r)
+		redact(r.Header, cfg.Telemetry.Hides())
 		if err != nil && (s.payload || !errors.Is(err, bus.ErrDeadPayload)) {
 			return err
 		}

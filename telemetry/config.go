@@ -35,7 +35,7 @@ type Config struct {
 	Logs LogsConfig `yaml:"logs" json:"logs,omitzero"`
 	// Sensitive are the names of metadata whose values no log line shows, with * and ?
 	// for any characters and any one; case does not count. A list replaces the
-	// default, which is authorization, cookie, set-cookie, *token*, *secret*,
+	// default, which is authorization, proxy-authorization, cookie, set-cookie, *token*, *secret*,
 	// *password* and *api-key*.
 	Sensitive []string `yaml:"sensitive" json:"sensitive,omitempty"`
 }

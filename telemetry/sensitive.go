@@ -9,10 +9,11 @@ import (
 
 // DefaultSensitive are the names of metadata that are hidden where Config.Sensitive is
 // not set.
-var DefaultSensitive = []string{"authorization", "cookie", "set-cookie", "*token*", "*secret*", "*password*", "*api-key*"}
+var DefaultSensitive = []string{"authorization", "proxy-authorization", "cookie", "set-cookie", "*token*", "*secret*", "*password*", "*api-key*"}
 
-// sensitive reports whether a name's values must not be shown.
-func (c Config) sensitive() func(name string) bool {
+// Hides returns what reports whether a name's values must not be shown. It may be called
+// concurrently.
+func (c Config) Hides() func(name string) bool {
 	patterns := c.Sensitive
 	if patterns == nil {
 		patterns = DefaultSensitive
@@ -41,5 +42,5 @@ func (c Config) EventLog() []engine.LogOption {
 	if !c.Logs.Payloads {
 		return nil
 	}
-	return []engine.LogOption{engine.LogContents(c.sensitive())}
+	return []engine.LogOption{engine.LogContents(c.Hides())}
 }

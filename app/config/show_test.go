@@ -87,7 +87,7 @@ func TestShowAll(t *testing.T) {
 	for _, line := range []string{
 		"  connect_timeout: 5s # default", "    storage: file # default", "    duplicates: 1m # default", "        durable: score # default", "        ack_wait: 10s # default",
 		"        max_ack_pending: 16384 # default", "    exporter: none # default", "    sampler: parentbased_traceidratio # default", "  listen: 127.0.0.1:9400 # default",
-		"  sensitive: [authorization, cookie, set-cookie, \"*token*\", \"*secret*\", \"*password*\", \"*api-key*\"] # default", "          max_attempts: 8 # default", "  pprof: false # default",
+		"  sensitive: [authorization, proxy-authorization, cookie, set-cookie, \"*token*\", \"*secret*\", \"*password*\", \"*api-key*\"] # default", "          max_attempts: 8 # default", "  pprof: false # default",
 	} {
 		require.Contains(t, text, "\n"+line+"\n")
 	}

@@ -54,10 +54,10 @@ type DeadLetter struct {
 // case) are renamed to Ergon-Orig-Nats-*: as they are, they would act on the
 // dead-letter stream, which would refuse the message for an expected sequence,
 // drop it for an ID it knows, or let it expire. Those that begin with
-// Ergon-Dead- are replaced by this failure's, and those of Ergon-Requeue by the
-// count in it. And if all of it is more than a
-// stream takes, the largest of the kept ones are left out and named in
-// Ergon-Dead-Dropped. Names and values are made such that none can end a line.
+// Ergon-Dead- are replaced by this failure's, and Ergon-Requeue by the count in it.
+// And if all of it is more than a stream takes, the largest of the kept ones are
+// left out and named in Ergon-Dead-Dropped. Names and values are made such that
+// none can end a line.
 func DeadMessage(orig *nats.Msg, dlqSubject string, d DeadLetter) *nats.Msg {
 	m := &nats.Msg{Subject: dlqSubject, Data: orig.Data, Header: make(nats.Header, len(orig.Header)+20)}
 	kept := keepHeaders(m.Header, orig.Header)

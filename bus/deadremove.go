@@ -2,6 +2,7 @@ package bus
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"strings"
@@ -25,8 +26,13 @@ func (b *Bus) RemoveDeadLetter(ctx context.Context, stream string, seq uint64) e
 	if err != nil {
 		return fail(err)
 	}
-	refusal := parseRefusal(answer.Data)
-	if refusal == nil {
+	var told struct {
+		Success bool `json:"success"`
+	}
+	if err := json.Unmarshal(answer.Data, &told); err != nil {
+		return fail(fmt.Errorf("its answer: %w", err))
+	}
+	if told.Success {
 		return nil
 	}
 	// What is wrong is in its text alone, so it is asked whether the letter is there.
@@ -36,7 +42,11 @@ func (b *Bus) RemoveDeadLetter(ctx context.Context, stream string, seq uint64) e
 	case errors.Is(err, ErrStreamGone):
 		return fail(ErrStreamGone)
 	}
-	return fail(fmt.Errorf("%s (%d)", refusal.Description, refusal.ErrCode))
+	reason := cut(string(answer.Data), 200)
+	if refusal := parseRefusal(answer.Data); refusal != nil {
+		reason = refusal.Description
+	}
+	return fail(fmt.Errorf("the server refuses: %s", reason))
 }
 
 // CheckRemovable reports what would keep letters from being removed from a stream.

@@ -64,6 +64,7 @@ func TestSentinelsReadDifferently(t *testing.T) {
 	all := []error{
 		bus.ErrDrained, bus.ErrConsumerGone, bus.ErrStreamGone, bus.ErrConcurrentFetch, bus.ErrPullRefused, bus.ErrClosed,
 		bus.ErrUnknown, bus.ErrDisconnected, bus.ErrNoStream, bus.ErrTooLarge, bus.ErrDenied, bus.ErrNakDelay, bus.ErrReply, bus.ErrTopology,
+		bus.ErrNoDeadLetter, bus.ErrDeadPayload, bus.ErrNotRequeuable, bus.ErrNotRemoved,
 	}
 	for _, err := range all {
 		texts[err.Error()] = true

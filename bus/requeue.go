@@ -1,6 +1,7 @@
 package bus
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -40,7 +41,6 @@ type route struct {
 
 // A PutBack is a dead letter that was put back, or would be.
 type PutBack struct {
-	Letter DeadRecord
 	// Subject is where to, and Stream the stream that takes it.
 	Subject, Stream string
 	// Duplicate reports that the stream had the message already: an earlier try that
@@ -57,19 +57,17 @@ func (b *Bus) NewRequeuer(pub *Publisher, to string) *Requeuer {
 // Plan says where a letter would be put, without reading its payload and without
 // changing anything. What can't be put back is an [ErrNotRequeuable].
 func (q *Requeuer) Plan(ctx context.Context, r DeadRecord) (PutBack, error) {
-	back := PutBack{Letter: r, Subject: q.to}
-	if back.Subject == "" {
-		back.Subject = r.Letter.Subject
-	}
+	back := PutBack{Subject: cmp.Or(q.to, r.Letter.Subject)}
 	fail := func(format string, a ...any) (PutBack, error) {
 		return back, fmt.Errorf("dead letter %d of %q: %w: "+format, append([]any{r.Sequence, r.Stream, ErrNotRequeuable}, a...)...)
 	}
-	switch {
-	case back.Subject == "":
+	if back.Subject == "" {
 		return fail("it does not say to which subject it was published")
-	case CheckSubject(back.Subject) != nil:
-		return fail("%w", CheckSubject(back.Subject))
-	case len(r.Dropped) > 0:
+	}
+	if err := CheckSubject(back.Subject); err != nil {
+		return fail("%w", err)
+	}
+	if len(r.Dropped) > 0 {
 		return fail("it had no room for the headers %s, and without them it is another message", cut(strings.Join(r.Dropped, ", "), 200))
 	}
 	way, err := q.route(ctx, back.Subject)

@@ -254,6 +254,19 @@ func TestRequeueTellsMessagesApart(t *testing.T) {
 	require.Zero(t, a.count("ERGON_DLQ"))
 }
 
+// Letters that others wrote may have neither an ID nor a place: none is the other's copy.
+func TestRequeueOfLettersWithoutAPlace(t *testing.T) {
+	a := newAfterlife(t, newBus(t))
+	for range 2 {
+		ack, err := a.JetStream().PublishMsg(a.ctx, &nats.Msg{Subject: "ergon.dlq.x", Header: nats.Header{"Ergon-Dead-Subject": {"orders.x"}}})
+		require.NoError(t, err)
+		back, err := a.back.Requeue(a.ctx, "ERGON_DLQ", ack.Sequence)
+		require.NoError(t, err)
+		require.False(t, back.Duplicate)
+	}
+	require.EqualValues(t, 2, a.count("ORDERS"))
+}
+
 // crashing is a connection that loses each request to delete a message, and tells.
 type crashing struct {
 	server *embedded.Server

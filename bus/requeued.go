@@ -126,6 +126,9 @@ func requeueID(r DeadRecord, count string) string {
 	if id == "" {
 		id = l.Stream + ":" + sequence(l.Sequence)
 	}
-	place := hash(strings.Join([]string{l.Stream, sequence(l.Sequence), nanoseconds(l.Timestamp)}, "\x00"))
-	return headerValue(id) + "#" + count + "-" + place[:8]
+	place := []string{l.Stream, sequence(l.Sequence), nanoseconds(l.Timestamp)}
+	if l.Stream == "" || l.Sequence == 0 { // not of Ergon: the letter is all that tells it apart
+		place = []string{r.Stream, sequence(r.Sequence), timestamp(r.StoredAt)}
+	}
+	return headerValue(id) + "#" + count + "-" + hash(strings.Join(place, "\x00"))[:8]
 }

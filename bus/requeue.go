@@ -161,11 +161,12 @@ func (q *Requeuer) Requeue(ctx context.Context, stream string, seq uint64) (PutB
 	case Permanent(err):
 		return stays(err)
 	case err != nil:
-		return back, fmt.Errorf("dead letter %d of %q stays: %w", seq, stream, err)
+		return back, fmt.Errorf("dead letter %d of %q stays, and may be put back again: %w", seq, stream, err)
 	}
 	back.Stream, back.Duplicate = ack.Stream(), ack.Duplicate && !ack.Resent
 	if err := q.bus.RemoveDeadLetter(ctx, stream, seq); err != nil && !errors.Is(err, ErrNoDeadLetter) {
-		return back, fmt.Errorf("%w: %w", ErrNotRemoved, err)
+		return back, fmt.Errorf("dead letter %d of %q: %w: put it back again to have it removed, without a copy within the duplicate window of stream %q: %w",
+			seq, stream, ErrNotRemoved, back.Stream, err)
 	}
 	return back, nil
 }

@@ -76,7 +76,7 @@ func TestHostileDeadLettersAreShownEscaped(t *testing.T) {
 	header := nats.Header{"ce-id": {"%1B[2J%0Aid"}, "X-Evil": {evil, "two"}, "Status": {"404"}}
 	for _, name := range []string{
 		"Task", "Phase", "Category", "Reason", "Handler-Error", "Attempts", "Deliveries", "Outputs", "First-Seen",
-		"Failed-At", "Stream", "Subject", "Sequence", "Trace-Id", "Requeue", "Dropped",
+		"Failed-At", "Stream", "Subject", "Sequence", "Timestamp", "Trace-Id", "Requeue", "Dropped",
 	} {
 		header["Ergon-Dead-"+name] = []string{evil + name, "second"}
 	}
@@ -96,6 +96,16 @@ func TestHostileDeadLettersAreShownEscaped(t *testing.T) {
 		require.Contains(t, shown, "unreadable     Ergon-Dead-Sequence: ")
 	}
 	require.Contains(t, g.run("show", "2"), "payload: cannot be read: ")
+
+	for _, args := range [][]string{{"stats"}, {"requeue", "--all", "--dry-run"}, {"purge", "--all", "--dry-run"}} {
+		requirePrintable(t, g.run(args...))
+		text := g.run(append(args, "--json")...)
+		requirePrintable(t, text)
+		require.True(t, json.Valid([]byte(text)))
+	}
+	code, errs := g.ergon(io.Discard, "requeue", "1", "2")
+	require.Equal(t, 1, code)
+	requirePrintable(t, errs)
 
 	var parsed struct {
 		Letters []struct{ Reason, ID string }

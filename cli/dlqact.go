@@ -41,6 +41,7 @@ type deadWork struct {
 
 	faults  []deadFault // the first of those that stay
 	stopped bool
+	next    uint64 // of numbers that were named, the one at which it stopped
 }
 
 func (w *deadWork) line() string {
@@ -73,7 +74,9 @@ func (c *command) workAll(ctx context.Context, p *deadPick, w *deadWork, one fun
 	for _, of := range p.streams {
 		for _, seq := range of.seqs {
 			if !w.pace.wait(c.stop.ctx) {
-				w.stopped = true
+				if w.stopped = true; len(p.seqs) > 0 {
+					w.next = seq
+				}
 				return nil
 			}
 			err := one(ctx, of.stream, seq)
@@ -146,7 +149,11 @@ func (c *command) ended(w *deadWork, err error) error {
 	case err != nil:
 		return err
 	case w.stopped:
-		return &exitError{exitFailed, fmt.Errorf("stopped: %s not tried; the same command again goes on", letters(int(left)))}
+		again := "the same command again goes on"
+		if w.next > 0 {
+			again = fmt.Sprintf("the same command with the numbers from %d on goes on", w.next)
+		}
+		return &exitError{exitFailed, fmt.Errorf("stopped: %s not tried; %s", letters(int(left)), again)}
 	case stays > 0:
 		return &exitError{code: exitFailed} // each was told when it came, or the sum
 	}

@@ -5,8 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strconv"
-	"strings"
 	"text/tabwriter"
 	"time"
 
@@ -24,7 +22,7 @@ const shownPlans = 100
 type dlqRequeue struct {
 	deadPick
 	to   string
-	rate string
+	rate float64
 }
 
 func (c *command) dlqRequeueCommand() *cobra.Command {
@@ -43,7 +41,7 @@ func (c *command) dlqRequeueCommand() *cobra.Command {
 			"exit code is 1. A signal ends it between two letters.",
 		Example: "  ergon dlq requeue 17 18\n" +
 			"  ergon dlq requeue --task score --category SYSTEM --since 1h --dry-run\n" +
-			"  ergon dlq requeue --reason 'connection refused' --rate 50/s --yes\n" +
+			"  ergon dlq requeue --reason 'connection refused' --rate 50 --yes\n" +
 			"  ergon dlq requeue --all --limit 100",
 		Args: cobra.ArbitraryArgs,
 		RunE: func(_ *cobra.Command, args []string) error {
@@ -54,26 +52,14 @@ func (c *command) dlqRequeueCommand() *cobra.Command {
 		},
 	}
 	q.flags(cmd, "put back")
-	cmd.Flags().StringVar(&q.rate, "rate", "", "`N` letters per second, as 50 or 50/s (default: as fast as it goes)")
+	cmd.Flags().Float64Var(&q.rate, "rate", 0, "`N` letters per second (0: as fast as it goes)")
 	cmd.Flags().StringVar(&q.to, "to", "", "send all to `SUBJECT` instead")
 	return cmd
 }
 
-func parseRate(s string) (float64, error) {
-	if s == "" {
-		return 0, nil
-	}
-	n, err := strconv.ParseFloat(strings.TrimSuffix(s, "/s"), 64)
-	if err != nil || n <= 0 || n > 1e6 {
-		return 0, usage("--rate %q: it is a number of letters per second above 0, such as 50 or 50/s", s)
-	}
-	return n, nil
-}
-
 func (c *command) dlqRequeue(q *dlqRequeue) error {
-	rate, err := parseRate(q.rate)
-	if err != nil {
-		return err
+	if q.rate < 0 {
+		return usage("--rate %v: it is 0 (as fast as it goes) or more", q.rate)
 	}
 	if q.to != "" {
 		if err := bus.CheckSubject(q.to); err != nil {
@@ -100,7 +86,7 @@ func (c *command) dlqRequeue(q *dlqRequeue) error {
 		if q.count == 0 && !c.json {
 			return c.printNoDead(&q.deadSelect, streams, q.none)
 		}
-		w := &deadWork{verb: "put back", picked: q.count, pace: newPacer(rate), began: time.Now()}
+		w := &deadWork{verb: "put back", picked: q.count, pace: newPacer(q.rate), began: time.Now()}
 		if q.count == 0 {
 			return c.ended(w, nil)
 		}

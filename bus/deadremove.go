@@ -20,8 +20,9 @@ func (b *Bus) RemoveDeadLetter(ctx context.Context, stream string, seq uint64) e
 	if seq == 0 {
 		return fail(ErrNoDeadLetter)
 	}
-	answer, err := bounded(ctx, func(ctx context.Context) (*nats.Msg, error) {
-		return b.consume.nc.RequestWithContext(ctx, b.apiPrefix+"STREAM.MSG.DELETE."+stream, fmt.Appendf(nil, `{"seq":%d,"no_erase":true}`, seq))
+	subject := b.api("STREAM.MSG.DELETE", stream)
+	answer, err := bounded(ctx, b, subject, func(ctx context.Context) (*nats.Msg, error) {
+		return b.consume.nc.RequestWithContext(ctx, subject, fmt.Appendf(nil, `{"seq":%d,"no_erase":true}`, seq))
 	})
 	if err != nil {
 		return fail(err)

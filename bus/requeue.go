@@ -90,7 +90,7 @@ func (q *Requeuer) route(ctx context.Context, subject string) (route, error) {
 	if way, ok := q.routes[subject]; ok {
 		return way, nil
 	}
-	way, err := bounded(ctx, func(ctx context.Context) (way route, err error) {
+	way, err := bounded(ctx, q.bus, q.bus.api("STREAM"), func(ctx context.Context) (way route, err error) {
 		way.stream, err = q.bus.js.StreamNameBySubject(ctx, subject)
 		if errors.Is(err, jetstream.ErrStreamNotFound) {
 			return route{err: fmt.Errorf("no stream takes %q (any more): make one, or send it elsewhere", subject)}, nil

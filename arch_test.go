@@ -56,6 +56,8 @@ var rules = []rule{
 		"what a file says of services is data: whoever reads the file links no client library"},
 	{"services/kv", []string{"", "internal/...", "services", "services/spec"}, []string{"github.com/nats-io/nats.go", "go.opentelemetry.io/otel"},
 		"a service goes through the seam, and knows its client library and no engine"},
+	{"services/kv/kvtest", []string{"services", "services/spec", "services/kv"}, nil,
+		"a test kit takes no assertion library into a user's tests, and no client library either"},
 	{"services/httpapi", []string{"", "internal/...", "services", "services/spec"}, []string{"go.opentelemetry.io/otel"},
 		"a service goes through the seam, and knows its client library and no engine"},
 	{"services/sql", []string{"", "internal/...", "services", "services/spec"}, []string{"go.opentelemetry.io/otel", "github.com/jackc/pgx/v5", "modernc.org/sqlite"},
@@ -91,7 +93,7 @@ var rules = []rule{
 }
 
 // testKits are for tests: no package that ships may import one.
-var testKits = []string{"ergontest", "connectors/connectortest", "internal/natstest"}
+var testKits = []string{"ergontest", "connectors/connectortest", "internal/natstest", "services/kv/kvtest"}
 
 type goPackage struct {
 	ImportPath, Name, Doc string
@@ -143,6 +145,8 @@ func TestRulesBite(t *testing.T) {
 		{"connectors/jetstream", module + "/connectors/connectortest"},
 		{"bus", module + "/internal/natstest"},
 		{"examples/02-retail", module + "/internal/identity"},
+		{"services/kv", module + "/bus"},
+		{"services/kv", module + "/services/kv/kvtest"},
 		{"policy", "github.com/invopop/jsonschema"},
 	} {
 		r, ok := ruleOf(bad.pkg)

@@ -75,6 +75,7 @@ func (b *bucket) Start(ctx context.Context) error {
 	}
 	w, err := b.fillCache(ctx)
 	if err != nil && !errors.Is(err, ErrOver) {
+		b.opened.Store(nil)
 		return fmt.Errorf("fill the cache of %s: %w", b, b.explain(err))
 	}
 	following, cancel := context.WithCancel(context.WithoutCancel(ctx))

@@ -247,6 +247,31 @@ func TestCacheOfValuesInTime(t *testing.T) {
 	require.ErrorContains(t, err, "--marker-ttl")
 }
 
+// TestManySmallValues: more than a client's library keeps of messages that wait.
+func TestManySmallValues(t *testing.T) {
+	nc := startServer(t).connect()
+	manager := js(t, nc)
+	_, err := manager.CreateKeyValue(t.Context(), jetstream.KeyValueConfig{Bucket: "REGIONS", Storage: jetstream.MemoryStorage})
+	require.NoError(t, err)
+	const n = 200_000
+	for i := range n {
+		_, err := manager.PublishAsync("$KV.REGIONS."+strconv.Itoa(i), []byte("{}"))
+		require.NoError(t, err)
+	}
+	<-manager.PublishAsyncComplete()
+	for name, s := range map[string]*kv.Store[region]{
+		"cache": started[region](t, setup(cached), kv.Conn(nc)), "bucket": started[region](t, setup(nil), kv.Conn(nc)),
+	} {
+		keys := make(map[string]bool, n)
+		for key, err := range s.Keys(t.Context()) {
+			require.NoError(t, err, name)
+			keys[key] = true
+		}
+		require.Len(t, keys, n, name)
+		require.NoError(t, s.Health())
+	}
+}
+
 // TestWhatIsReturnedIsTheCallers: who changes a value changes nobody else's.
 func TestWhatIsReturnedIsTheCallers(t *testing.T) {
 	nc := startServer(t).connect()

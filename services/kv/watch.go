@@ -1,9 +1,11 @@
 package kv
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"strconv"
+	"time"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
@@ -19,6 +21,8 @@ type watch struct {
 	opened *opened
 	nc     *nats.Conn
 	sub    *nats.Subscription
+	came   chan *nats.Msg
+	closed chan struct{}
 	number uint64 // of the latest message, counted by the consumer
 	first  uint64 // how many there were to bring at the beginning
 	filled bool   // all of these came
@@ -26,13 +30,25 @@ type watch struct {
 
 func (o *opened) watch(ctx context.Context, about string, values bool) (*watch, error) {
 	nc := o.js.Conn()
-	sub, err := nc.SubscribeSync(nc.NewInbox())
+	w := &watch{opened: o, nc: nc, came: make(chan *nats.Msg, 64), closed: make(chan struct{})}
+	var err error
+	w.sub, err = nc.Subscribe(nc.NewInbox(), func(m *nats.Msg) {
+		select {
+		case w.came <- m:
+		case <-w.closed:
+		}
+	})
 	if err != nil {
 		return nil, err
 	}
-	w := &watch{opened: o, nc: nc, sub: sub}
+	// What waits here is bounded by the server, which asks whether it arrived, in bytes. The
+	// client's own bounds are of messages too, and small ones would be dropped by them.
+	if err := w.sub.SetPendingLimits(-1, -1); err != nil {
+		w.close()
+		return nil, err
+	}
 	consumer, err := o.js.CreatePushConsumer(ctx, o.name, jetstream.ConsumerConfig{
-		Description: about, DeliverSubject: sub.Subject, DeliverPolicy: jetstream.DeliverLastPerSubjectPolicy,
+		Description: about, DeliverSubject: w.sub.Subject, DeliverPolicy: jetstream.DeliverLastPerSubjectPolicy,
 		AckPolicy: jetstream.AckNonePolicy, FilterSubject: o.reads + ">", HeadersOnly: !values,
 		FlowControl: true, IdleHeartbeat: heartbeat,
 		InactiveThreshold: 2 * silence, MemoryStorage: true, Replicas: 1, // gone with its watch, or soon after
@@ -46,25 +62,42 @@ func (o *opened) watch(ctx context.Context, about string, values bool) (*watch, 
 	return w, nil
 }
 
-// close may be called twice. The server removes the consumer when nobody listens.
-func (w *watch) close() { _ = w.sub.Unsubscribe() } // its error says that it is closed
+// close is called once. The server removes the consumer when nobody listens.
+func (w *watch) close() {
+	close(w.closed)
+	_ = w.sub.Unsubscribe() // it fails where the connection is closed, and all with it
+}
 
-// next returns the next record, or nil where the server says that there is none now. It
-// waits no longer than silence.
+// next returns the next record, or nil where the server had something else to say. It waits
+// no longer than silence.
 func (w *watch) next(ctx context.Context) (*Record, error) {
-	waiting, cancel := context.WithTimeoutCause(ctx, silence, errSilent)
-	defer cancel()
-	m, err := w.sub.NextMsgWithContext(waiting)
-	switch {
-	case err != nil && waiting.Err() != nil:
-		return nil, context.Cause(waiting)
-	case err != nil:
-		return nil, err
+	if ctx.Err() != nil {
+		return nil, context.Cause(ctx)
+	}
+	var m *nats.Msg
+	select {
+	case m = <-w.came:
+	default:
+		if m = w.wait(ctx); m == nil {
+			return nil, cmp.Or(context.Cause(ctx), errSilent)
+		}
 	}
 	if status := m.Header.Get("Status"); status != "" && len(m.Data) == 0 {
 		return nil, w.control(status, m)
 	}
 	return w.message(m)
+}
+
+func (w *watch) wait(ctx context.Context) *nats.Msg {
+	end := time.NewTimer(silence)
+	defer end.Stop()
+	select {
+	case m := <-w.came:
+		return m
+	case <-end.C:
+	case <-ctx.Done():
+	}
+	return nil
 }
 
 // control is what the server has to say besides messages.

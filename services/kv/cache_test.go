@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -160,36 +161,25 @@ func TestCacheOfBucketMadeAnew(t *testing.T) {
 	sees(t, s, "a", de)
 }
 
-// watchOf is where the cache's watch is delivered.
-func watchOf(t testing.TB, manager jetstream.JetStream) string {
-	t.Helper()
-	stream, err := manager.Stream(t.Context(), "KV_REGIONS")
-	require.NoError(t, err)
-	for c := range stream.ListConsumers(t.Context()).Info() {
-		return c.Config.DeliverSubject
-	}
-	require.Fail(t, "nobody follows the bucket")
-	return ""
-}
-
-// TestCacheAfterLostUpdate: the server says that it sent more than came.
+// TestCacheAfterLostUpdate: what comes shows that more was sent than came.
 func TestCacheAfterLostUpdate(t *testing.T) {
-	srv := startServer(t)
-	nc := srv.connect()
+	nc := startServer(t).connect()
 	s := started[region](t, setup(cached), kv.Conn(nc))
 	_, err := s.Put(t.Context(), "a", de)
 	require.NoError(t, err)
-	was := watchOf(t, js(t, nc))
-	m := nats.NewMsg(was)
-	m.Header.Set("Status", "100")
-	m.Header.Set("Nats-Last-Consumer", "7")
-	require.NoError(t, nc.PublishMsg(m))
-	eventually(t, "another watch", func() bool {
-		return s.Health() == nil && nc.NumSubscriptions() > 0 && lastWatch(t, js(t, nc)) != was
-	})
-	sees(t, s, "a", de)
+	for name, lost := range map[string]*nats.Msg{
+		"heartbeat": {Header: nats.Header{"Status": {"100"}, "Nats-Last-Consumer": {"7"}}},
+		"end":       {Header: nats.Header{"Status": {"409"}, "Description": {"Consumer Deleted"}}},
+	} {
+		was := lastWatch(t, js(t, nc))
+		lost.Subject = was
+		require.NoError(t, nc.PublishMsg(lost))
+		eventually(t, "another watch after "+name, func() bool { return lastWatch(t, js(t, nc)) != was && s.Health() == nil })
+		sees(t, s, "a", de)
+	}
 }
 
+// lastWatch is where the watch is delivered that was made last.
 func lastWatch(t testing.TB, manager jetstream.JetStream) (subject string) {
 	stream, err := manager.Stream(t.Context(), "KV_REGIONS")
 	require.NoError(t, err)
@@ -200,6 +190,40 @@ func lastWatch(t testing.TB, manager jetstream.JetStream) (subject string) {
 		}
 	}
 	return subject
+}
+
+// TestListingThatIsDisturbed: a page that failed is asked for again, and nothing comes twice.
+func TestListingThatIsDisturbed(t *testing.T) {
+	srv := startServer(t)
+	nc := srv.connect()
+	s := started[string](t, setup(nil), kv.Conn(nc))
+	manager := js(t, nc)
+	const n = 2000 // so large that the server waits to be told that they arrive
+	value := strings.Repeat("x", 4096)
+	for i := range n {
+		_, err := manager.PublishAsync("$KV.REGIONS."+strconv.Itoa(i), []byte(value))
+		require.NoError(t, err)
+	}
+	<-manager.PublishAsyncComplete()
+	seen := map[string]int{}
+	for e, err := range s.All(t.Context()) {
+		require.NoError(t, err)
+		if seen[e.Key]++; len(seen) == 100 {
+			m := nats.NewMsg(lastWatch(t, manager))
+			m.Header.Set("Status", "100")
+			m.Header.Set("Nats-Last-Consumer", "99999")
+			require.NoError(t, nc.PublishMsg(m))
+		}
+	}
+	require.Len(t, seen, n)
+	for key, times := range seen {
+		require.Equal(t, 1, times, key)
+	}
+	for _, op := range s.Seam().Metrics().Operations {
+		if op.Name == "regions.all" {
+			require.EqualValues(t, 1, op.Retries)
+		}
+	}
 }
 
 func TestCacheOverItsBounds(t *testing.T) {

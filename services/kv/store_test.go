@@ -271,6 +271,46 @@ func TestCompareAndSet(t *testing.T) {
 	require.Equal(t, workers*times, n)
 }
 
+// observer answers for one key, and notes what it sees.
+type observer struct{ seen []any }
+
+func (o *observer) Before(_ context.Context, op string, request any) (any, bool, error) {
+	o.seen = append(o.seen, op, request)
+	if request == "answered" {
+		return kv.Entry[region]{Value: fr}, true, nil
+	}
+	return nil, false, nil
+}
+
+func (o *observer) After(_ context.Context, _ string, _, response any, _ error) {
+	o.seen = append(o.seen, response)
+}
+
+// TestObserver: cached reads are seen too, and can be answered.
+func TestObserver(t *testing.T) {
+	s := started[region](t, setup(cached), kv.Conn(startServer(t).connect()))
+	o := &observer{}
+	ctx := ergon.WithCallObserver(t.Context(), o)
+	revision, err := s.PutTTL(ctx, "a", de, time.Hour)
+	require.NoError(t, err)
+	v, err := s.Get(ctx, "answered")
+	require.NoError(t, err)
+	require.Equal(t, fr, v)
+	e, err := s.Entry(ctx, "a")
+	require.NoError(t, err)
+	require.NoError(t, s.DeleteAt(ctx, "a", revision))
+	for _, err := range s.Keys(ctx) {
+		require.NoError(t, err)
+	}
+	require.Equal(t, []any{
+		"regions.put", kv.Write[region]{Key: "a", Value: de, TTL: time.Hour}, revision,
+		"regions.get", "answered",
+		"regions.get", "a", e,
+		"regions.delete", kv.Write[region]{Key: "a", Revision: revision}, revision + 1,
+		"regions.keys", 1, []string{},
+	}, o.seen)
+}
+
 // TestHealthOfBucket: without a cache it goes by the latest call.
 func TestHealthOfBucket(t *testing.T) {
 	srv := startServer(t)

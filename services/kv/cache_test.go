@@ -201,7 +201,7 @@ func TestListingThatIsDisturbed(t *testing.T) {
 	const n = 2000 // so large that the server waits to be told that they arrive
 	value := strings.Repeat("x", 4096)
 	for i := range n {
-		_, err := manager.PublishAsync("$KV.REGIONS."+strconv.Itoa(i), []byte(value))
+		_, err := manager.PublishAsync("$KV.REGIONS."+strconv.Itoa(i), []byte(value), jetstream.WithStallWait(20*time.Second))
 		require.NoError(t, err)
 	}
 	<-manager.PublishAsyncComplete()
@@ -277,9 +277,9 @@ func TestManySmallValues(t *testing.T) {
 	manager := js(t, nc)
 	_, err := manager.CreateKeyValue(t.Context(), jetstream.KeyValueConfig{Bucket: "REGIONS", Storage: jetstream.MemoryStorage})
 	require.NoError(t, err)
-	const n = 200_000
+	const n = 70_000
 	for i := range n {
-		_, err := manager.PublishAsync("$KV.REGIONS."+strconv.Itoa(i), []byte("{}"))
+		_, err := manager.PublishAsync("$KV.REGIONS."+strconv.Itoa(i), []byte("{}"), jetstream.WithStallWait(20*time.Second))
 		require.NoError(t, err)
 	}
 	<-manager.PublishAsyncComplete()

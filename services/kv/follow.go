@@ -62,9 +62,12 @@ func (b *bucket) follow(ctx context.Context, w *watch, err error, ended chan<- s
 	wait := leastWait
 	for {
 		if w != nil {
-			wait = leastWait
+			began := time.Now()
 			err = b.followUntil(ctx, w)
 			w.close()
+			if time.Since(began) > mostWait { // else what fails again and again would fetch all each time
+				wait = leastWait
+			}
 		}
 		b.leave(ctx, err)
 		if errors.Is(err, ErrOver) {

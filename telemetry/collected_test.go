@@ -11,7 +11,9 @@ import (
 
 	"github.com/ergon-framework/ergon"
 	"github.com/ergon-framework/ergon/engine"
+	"github.com/ergon-framework/ergon/internal/meter"
 	"github.com/ergon-framework/ergon/internal/semconv"
+	"github.com/ergon-framework/ergon/services"
 	"github.com/ergon-framework/ergon/telemetry"
 )
 
@@ -79,7 +81,7 @@ func collectFrom(t testing.TB, p sdkmetric.Producer) collected {
 func put[V any](t testing.TB, into map[string]V, name string, attrs attribute.Set, v V) {
 	t.Helper()
 	key := name
-	for _, a := range []string{semconv.AttrOutcome, semconv.AttrPhase, semconv.AttrErrorType, semconv.AttrLimit, semconv.AttrSignal} {
+	for _, a := range []string{semconv.AttrOutcome, semconv.AttrPhase, semconv.AttrErrorType, semconv.AttrLimit, semconv.AttrSignal, semconv.AttrService, semconv.AttrOperation} {
 		if value, ok := attrs.Value(attribute.Key(a)); ok {
 			key += " " + value.AsString()
 		}
@@ -142,9 +144,22 @@ var (
 	categories = []ergon.Category{ergon.CategoryBusiness, ergon.CategorySystem, ergon.CategoryTimeout}
 )
 
+// everyCall is a snapshot of a service to which all has happened that can.
+func everyCall(service string) services.Metrics {
+	took := &meter.Snapshot{Count: 6, Sum: 1500 * time.Millisecond, Zero: 1}
+	took.Fine[2], took.Fine[4] = 2, 3
+	took.Coarse[0], took.Coarse[1], took.Coarse[2] = 1, 2, 3
+	o := services.OperationMetrics{Name: service + ".get", Running: 1, Retries: 2, Rejected: 3}
+	for _, c := range append([]ergon.Category{""}, categories...) {
+		o.Calls = append(o.Calls, services.CallMetrics{Category: c, Duration: took})
+	}
+	return services.Metrics{Service: service, Since: since, HasBreaker: true, Open: true, Opened: 4, Operations: []services.OperationMetrics{o}}
+}
+
 func metricsOf(kind telemetry.HistogramKind, all ...engine.Metrics) *telemetry.Metrics {
 	return telemetry.NewMetrics(telemetry.MetricsOptions{
 		Source:    func() []engine.Metrics { return all },
+		Services:  func() []services.Metrics { return []services.Metrics{everyCall("rates")} },
 		Failures:  func() map[string]int64 { return map[string]int64{"traces": 1, "metrics": 0, "logs": 2} },
 		Lost:      func() map[string]int64 { return map[string]int64{"traces": 512, "metrics": 0, "logs": 9} },
 		Histogram: kind,

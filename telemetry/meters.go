@@ -37,9 +37,9 @@ func (b *builder) metrics(ctx context.Context) error {
 	return RuntimeMetrics(p)
 }
 
-// counted has what the engines count collected with the rest.
+// counted has what engines and services count collected with the rest.
 func (b *builder) counted() error {
-	m := NewMetrics(MetricsOptions{Source: b.Engines, Failures: b.Telemetry.Failures, Lost: b.Telemetry.Lost, Histogram: b.histogram})
+	m := NewMetrics(MetricsOptions{Source: b.Engines, Services: b.Services, Failures: b.Telemetry.Failures, Lost: b.Telemetry.Lost, Histogram: b.histogram})
 	b.Producers = append(b.Producers[:len(b.Producers):len(b.Producers)], m)
 	if !b.Prometheus {
 		return nil

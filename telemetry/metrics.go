@@ -11,6 +11,7 @@ import (
 
 	"github.com/ergon-framework/ergon/engine"
 	"github.com/ergon-framework/ergon/internal/semconv"
+	"github.com/ergon-framework/ergon/services"
 )
 
 // HistogramKind is which buckets durations are shown in. The zero value is
@@ -46,6 +47,9 @@ type MetricsOptions struct {
 	// Source returns a snapshot of each engine; no two of one task's name. It is called
 	// once per collection, from any goroutine. nil is for no engines.
 	Source func() []engine.Metrics
+	// Services returns a snapshot of each service's seam, likewise; no two of one name.
+	// nil is for no services.
+	Services func() []services.Metrics
 	// Failures returns how many exports failed, by signal (traces, metrics or logs).
 	// nil leaves that metric out.
 	Failures func() map[string]int64
@@ -55,7 +59,7 @@ type MetricsOptions struct {
 	Histogram HistogramKind
 }
 
-// Metrics turns what engines count into OpenTelemetry's metrics. It is a Producer for
+// Metrics turns what engines and services count into OpenTelemetry's metrics. It is a Producer for
 // any Reader (sdkmetric.WithProducer), and may be used by many at once: there are no
 // instruments, so nothing is paid for it until somebody collects.
 //
@@ -88,6 +92,9 @@ func (m *Metrics) Produce(context.Context) ([]metricdata.ScopeMetrics, error) {
 	c := collection{now: time.Now(), kind: m.cfg.Histogram, engines: engines}
 	for _, r := range readings {
 		c.read(r)
+	}
+	if m.cfg.Services != nil {
+		c.services(m.cfg.Services())
 	}
 	if m.cfg.Failures != nil {
 		c.bySignal(semconv.MetricExportFailures, m.cfg.Failures(), m.made)

@@ -12,7 +12,7 @@ import (
 	"github.com/ergon-framework/ergon/internal/semconv"
 )
 
-// collection is one reading of all engines.
+// collection is one reading of all engines and services.
 type collection struct {
 	now     time.Time
 	kind    HistogramKind
@@ -22,19 +22,47 @@ type collection struct {
 	attrs   []attribute.KeyValue // used again for each series
 }
 
-// read adds one metric, if it has a series.
+// A series of numbers or a histogram, with the time since which it counts.
+type (
+	addNumbers    func(n int64, since time.Time, attrs attribute.Set)
+	addHistograms func(h *engine.Histogram, since time.Time, attrs attribute.Set)
+)
+
+// read adds one metric of the engines, if it has a series.
 func (c *collection) read(r reading) {
+	c.show(r.metric,
+		func(add addNumbers) {
+			for i := range c.engines {
+				e := &c.engines[i]
+				r.numbers(e, func(n int64, attrs ...attribute.KeyValue) {
+					add(n, e.Since, c.set(attribute.String(semconv.AttrTask, e.Task), attrs))
+				})
+			}
+		},
+		func(add addHistograms) {
+			for i := range c.engines {
+				e := &c.engines[i]
+				r.histograms(e, func(h *engine.Histogram, attrs ...attribute.KeyValue) {
+					add(h, e.Since, c.set(attribute.String(semconv.AttrTask, e.Task), attrs))
+				})
+			}
+		})
+}
+
+// show adds one metric by what visits its series; which of the two is called depends on
+// its kind.
+func (c *collection) show(m semconv.Metric, numbers func(addNumbers), histograms func(addHistograms)) {
 	switch {
-	case r.metric.Kind == semconv.KindCounter:
-		c.add(r.metric, sumOf(c.numbers(r, true)))
-	case r.metric.Kind == semconv.KindGauge:
-		if points := c.numbers(r, false); len(points) > 0 {
-			c.add(r.metric, metricdata.Gauge[int64]{DataPoints: points})
+	case m.Kind == semconv.KindCounter:
+		c.add(m, sumOf(c.numbers(numbers, true)))
+	case m.Kind == semconv.KindGauge:
+		if points := c.numbers(numbers, false); len(points) > 0 {
+			c.add(m, metricdata.Gauge[int64]{DataPoints: points})
 		}
-	case c.kind == HistogramExponential && r.metric.Unit == "s": // sizes have no fine buckets
-		c.exponential(r)
+	case c.kind == HistogramExponential && m.Unit == "s": // sizes have no fine buckets
+		c.exponential(m, histograms)
 	default:
-		c.explicit(r)
+		c.explicit(m, histograms)
 	}
 }
 
@@ -52,59 +80,50 @@ func sumOf(points []metricdata.DataPoint[int64]) metricdata.Aggregation {
 }
 
 // numbers are the series of a counter or, without a time at which they began, a gauge.
-func (c *collection) numbers(r reading, since bool) (points []metricdata.DataPoint[int64]) {
-	for i := range c.engines {
-		e := &c.engines[i]
-		r.numbers(e, func(n int64, attrs ...attribute.KeyValue) {
-			p := metricdata.DataPoint[int64]{Attributes: c.set(e.Task, attrs), Time: c.now, Value: n}
-			if since {
-				p.StartTime = e.Since
-			}
-			points = append(points, p)
-		})
-	}
+func (c *collection) numbers(visit func(addNumbers), counter bool) (points []metricdata.DataPoint[int64]) {
+	visit(func(n int64, since time.Time, attrs attribute.Set) {
+		p := metricdata.DataPoint[int64]{Attributes: attrs, Time: c.now, Value: n}
+		if counter {
+			p.StartTime = since
+		}
+		points = append(points, p)
+	})
 	return points
 }
 
-// set are the attributes of a series of a task.
-func (c *collection) set(task string, attrs []attribute.KeyValue) attribute.Set {
-	c.attrs = append(append(c.attrs[:0], attribute.String(semconv.AttrTask, task)), attrs...)
+// set are the attributes of a series: whose it is, and the rest.
+func (c *collection) set(whose attribute.KeyValue, attrs []attribute.KeyValue) attribute.Set {
+	c.attrs = append(append(c.attrs[:0], whose), attrs...)
 	return attribute.NewSet(c.attrs...) // which copies them
 }
 
-func (c *collection) explicit(r reading) {
+func (c *collection) explicit(m semconv.Metric, visit func(addHistograms)) {
 	var points []metricdata.HistogramDataPoint[float64]
-	for i := range c.engines {
-		e := &c.engines[i]
-		r.histograms(e, func(h *engine.Histogram, attrs ...attribute.KeyValue) {
-			points = append(points, metricdata.HistogramDataPoint[float64]{
-				Attributes: c.set(e.Task, attrs), StartTime: e.Since, Time: c.now,
-				Count: h.Count, Sum: h.Sum, Bounds: h.Bounds, BucketCounts: h.Counts,
-			})
+	visit(func(h *engine.Histogram, since time.Time, attrs attribute.Set) {
+		points = append(points, metricdata.HistogramDataPoint[float64]{
+			Attributes: attrs, StartTime: since, Time: c.now,
+			Count: h.Count, Sum: h.Sum, Bounds: h.Bounds, BucketCounts: h.Counts,
 		})
-	}
+	})
 	if len(points) > 0 {
-		c.add(r.metric, metricdata.Histogram[float64]{DataPoints: points, Temporality: metricdata.CumulativeTemporality})
+		c.add(m, metricdata.Histogram[float64]{DataPoints: points, Temporality: metricdata.CumulativeTemporality})
 	}
 }
 
-func (c *collection) exponential(r reading) {
+func (c *collection) exponential(m semconv.Metric, visit func(addHistograms)) {
 	var points []metricdata.ExponentialHistogramDataPoint[float64]
-	for i := range c.engines {
-		e := &c.engines[i]
-		r.histograms(e, func(h *engine.Histogram, attrs ...attribute.KeyValue) {
-			buckets, n := trim(h.Fine, h.Offset)
-			points = append(points, metricdata.ExponentialHistogramDataPoint[float64]{
-				Attributes: c.set(e.Task, attrs), StartTime: e.Since, Time: c.now,
-				// h.Count is of the fixed buckets, which were read a moment later; a receiver
-				// may refuse a histogram whose buckets don't add up.
-				Count: n + h.Zero, Sum: h.Sum,
-				Scale: int32(h.Scale), PositiveBucket: buckets, ZeroCount: h.Zero, ZeroThreshold: h.ZeroThreshold,
-			})
+	visit(func(h *engine.Histogram, since time.Time, attrs attribute.Set) {
+		buckets, n := trim(h.Fine, h.Offset)
+		points = append(points, metricdata.ExponentialHistogramDataPoint[float64]{
+			Attributes: attrs, StartTime: since, Time: c.now,
+			// h.Count is of the fixed buckets, which were read a moment later; a receiver
+			// may refuse a histogram whose buckets don't add up.
+			Count: n + h.Zero, Sum: h.Sum,
+			Scale: int32(h.Scale), PositiveBucket: buckets, ZeroCount: h.Zero, ZeroThreshold: h.ZeroThreshold,
 		})
-	}
+	})
 	if len(points) > 0 {
-		c.add(r.metric, metricdata.ExponentialHistogram[float64]{DataPoints: points, Temporality: metricdata.CumulativeTemporality})
+		c.add(m, metricdata.ExponentialHistogram[float64]{DataPoints: points, Temporality: metricdata.CumulativeTemporality})
 	}
 }
 

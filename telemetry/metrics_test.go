@@ -1,6 +1,7 @@
 package telemetry_test
 
 import (
+	"context"
 	"maps"
 	"slices"
 	"strings"
@@ -11,8 +12,12 @@ import (
 	sdkmetric "go.opentelemetry.io/otel/sdk/metric"
 	"go.opentelemetry.io/otel/sdk/metric/metricdata"
 
+	"github.com/ergon-framework/ergon"
 	"github.com/ergon-framework/ergon/engine"
+	"github.com/ergon-framework/ergon/internal/meter"
 	"github.com/ergon-framework/ergon/internal/semconv"
+	"github.com/ergon-framework/ergon/policy"
+	"github.com/ergon-framework/ergon/services"
 	"github.com/ergon-framework/ergon/telemetry"
 )
 
@@ -98,6 +103,34 @@ func TestMetricsOfAnEngineThatHasNotRun(t *testing.T) {
 	require.NotContains(t, got.gauges, "ergon.breaker.open process")
 }
 
+// Likewise of a service that nobody has called: what did well is there, and a failure when
+// there is one. Where there is no breaker, none is shown.
+func TestMetricsOfServices(t *testing.T) {
+	for _, kind := range []telemetry.HistogramKind{telemetry.HistogramExplicit, telemetry.HistogramExponential} {
+		seam, err := services.New("rates", policy.DefaultService())
+		require.NoError(t, err)
+		get := seam.Operation("get", services.Idempotent)
+		m := telemetry.NewMetrics(telemetry.MetricsOptions{Histogram: kind, Services: func() []services.Metrics { return []services.Metrics{seam.Metrics()} }})
+		got := collectFrom(t, m)
+		require.Equal(t, map[string]counted{"ergon.service.call.duration rates rates.get": {}}, got.histograms)
+		require.Equal(t, map[string]int64{"ergon.service.retries rates rates.get": 0, "ergon.service.rejected rates rates.get": 0}, got.counters)
+		require.Equal(t, map[string]int64{"ergon.service.calls.running rates rates.get": 0}, got.gauges)
+
+		for n := range 3 {
+			_, err := services.Call(t.Context(), get, n, func(_ context.Context, n int) (int, error) {
+				if n == 0 {
+					return 0, ergon.Business("no")
+				}
+				return n, nil
+			})
+			require.Equal(t, n == 0, err != nil)
+		}
+		got = collectFrom(t, m)
+		require.EqualValues(t, 2, got.histograms["ergon.service.call.duration rates rates.get"].count)
+		require.EqualValues(t, 1, got.histograms["ergon.service.call.duration BUSINESS rates rates.get"].count)
+	}
+}
+
 func TestMetricsWithoutAnything(t *testing.T) {
 	require.Empty(t, collectFrom(t, telemetry.NewMetrics(telemetry.MetricsOptions{})).metrics)
 }
@@ -109,9 +142,13 @@ func TestExponentialBuckets(t *testing.T) {
 		if !ok {
 			continue
 		}
+		threshold := 1e-6
+		if m.Name == semconv.MetricCallDuration.Name {
+			threshold = meter.Floor
+		}
 		for _, p := range data.DataPoints {
 			require.Equal(t, metricdata.ExponentialBucket{Offset: -158, Counts: []uint64{2, 0, 3}}, p.PositiveBucket)
-			require.Equal(t, []any{int32(3), uint64(1), 1e-6, uint64(6), 1.5}, []any{p.Scale, p.ZeroCount, p.ZeroThreshold, p.Count, p.Sum})
+			require.Equal(t, []any{int32(3), uint64(1), threshold, uint64(6), 1.5}, []any{p.Scale, p.ZeroCount, p.ZeroThreshold, p.Count, p.Sum})
 			_, known := p.Max.Value()
 			require.False(t, known)
 		}

@@ -19,18 +19,21 @@ import (
 	"github.com/ergon-framework/ergon/engine"
 	"github.com/ergon-framework/ergon/internal/semconv"
 	"github.com/ergon-framework/ergon/policy"
+	"github.com/ergon-framework/ergon/services"
 	"github.com/ergon-framework/ergon/telemetry"
 )
 
-// doomed fails in the phase that an ID names.
-type doomed struct{}
+// doomed fails in the phase that an ID names, or in what it calls.
+type doomed struct{ call *services.Operation }
 
-func (doomed) Process(ctx context.Context, tx ergon.Transaction[string]) (string, error) {
+func (d doomed) Process(ctx context.Context, tx ergon.Transaction[string]) (string, error) {
 	switch {
 	case tx.ID() == "process" || tx.ID() == "exception":
 		return "", ergon.Business("no")
 	case tx.ID() == "once" && ergon.ExecutionOf(ctx).Attempt == 1:
 		panic("not yet")
+	case tx.ID() == "called":
+		return services.Call(ctx, d.call, tx.Payload(), func(context.Context, string) (string, error) { return "", errors.New("no") })
 	}
 	return tx.Payload(), nil
 }
@@ -56,6 +59,10 @@ func allSpans(t *testing.T) (all tracetest.SpanStubs) {
 		exporter := tracetest.NewInMemoryExporter()
 		sampler, err := telemetry.ParseSampler("always_on", "")
 		require.NoError(t, err)
+		p := policy.DefaultService()
+		p.Retry.MaxAttempts = 2
+		seam, err := services.New("rates", p)
+		require.NoError(t, err)
 		busy := true
 		queue := memory.NewQueue(memory.QueueOptions{OnFetch: func(int) error {
 			if busy {
@@ -70,14 +77,18 @@ func allSpans(t *testing.T) (all tracetest.SpanStubs) {
 			}
 			return nil
 		}})
-		for _, id := range []string{"fine", "once", "process", "produce", "success", "exception"} {
+		for _, id := range []string{"fine", "once", "process", "produce", "success", "exception", "called"} {
 			queue.Push(ergon.New([]byte(`"x"`), ergon.WithID(id), ergon.WithSource("test"), ergon.WithCorrelationID("all")))
 		}
-		p := policy.DefaultConsumer()
-		p.Loop.Streaming = false
+		consumer := policy.DefaultConsumer()
+		consumer.Loop.Streaming = false
 		e, err := engine.New(engine.Config{
-			Task: engine.Consume("score", doomed{}), Source: queue.Source(), Sinks: map[string]ergon.Sink{"out": sink}, Policy: p, Connector: "memory",
-			Tracer: telemetry.NewTracer(telemetry.TracerConfig{Processor: sdktrace.NewSimpleSpanProcessor(exporter), Sampler: sampler, View: telemetry.View{System: "nats", Destination: "S", Group: "score"}}),
+			Task:   engine.Consume("score", doomed{seam.Operation("get", services.Idempotent)}),
+			Source: queue.Source(), Sinks: map[string]ergon.Sink{"out": sink}, Policy: consumer, Connector: "memory",
+			Tracer: telemetry.NewTracer(telemetry.TracerConfig{
+				Processor: sdktrace.NewSimpleSpanProcessor(exporter), Sampler: sampler, View: telemetry.View{System: "nats", Destination: "S", Group: "score"},
+				Provider: sdktrace.NewTracerProvider(sdktrace.WithSyncer(exporter)),
+			}),
 		})
 		require.NoError(t, err)
 		_, err = e.Run(t.Context())
@@ -114,6 +125,9 @@ func TestSpansAreWhatTheTableSays(t *testing.T) {
 		name := span.Name
 		if attempt.MatchString(name) {
 			name = semconv.SpanAttempts
+		}
+		if name == "rates.get" {
+			name = semconv.SpanCall
 		}
 		kinds[name] = strings.ToLower(span.SpanKind.String())
 		note(name, span.Attributes)

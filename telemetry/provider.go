@@ -21,6 +21,7 @@ import (
 	nooptrace "go.opentelemetry.io/otel/trace/noop"
 
 	"github.com/ergon-framework/ergon/engine"
+	"github.com/ergon-framework/ergon/services"
 )
 
 // Options is what New makes a Telemetry of.
@@ -37,6 +38,9 @@ type Options struct {
 	// Engines are asked for what they count whenever metrics are collected; see
 	// MetricsOptions.Source. Default: there are none.
 	Engines func() []engine.Metrics
+	// Services are asked for what they count likewise; see MetricsOptions.Services.
+	// Default: there are none.
+	Services func() []services.Metrics
 	// Prometheus makes MetricsHandler serve all metrics, whatever the exporter is, also
 	// if OTEL_SDK_DISABLED is set.
 	Prometheus bool

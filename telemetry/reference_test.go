@@ -80,12 +80,12 @@ func (p *page) metrics(t *testing.T) {
 	p.say(`## Metrics
 
 Counters and histograms are cumulative since the run began: a task that is started again goes on. No attribute has an ID or free text for its
-value, so the number of series is bounded by the number of tasks.
+value, so the number of series is bounded by the number of tasks and of what services' authors named as operations.
 
 These series are there from the beginning, so that a rate over them sees the first event too: whatever did well, the
-outcomes ` + "`succeeded` and `dead`" + ` (of ` + code(semconv.MetricTransactions.Name) + ` with each ` + code(semconv.AttrErrorType) + `), and the retries and timeouts of each
-phase. Others appear when they have something to count; ` + code(semconv.MetricDeadLetters.Name) + ` is one, so an alert on the first dead letter is
-better made on ` + code(semconv.MetricTransactions.Name) + `.`)
+outcomes ` + "`succeeded` and `dead`" + ` (of ` + code(semconv.MetricTransactions.Name) + ` with each ` + code(semconv.AttrErrorType) + `), the retries and timeouts of each phase,
+and the retries of each operation of a service. Others appear when they have something to count; ` + code(semconv.MetricDeadLetters.Name) + ` is one, so
+an alert on the first dead letter is better made on ` + code(semconv.MetricTransactions.Name) + `.`)
 	handler, _ := exposed(t, metricsOf(telemetry.HistogramExplicit, everything("score")))
 	names := map[string]string{} // by description, which is the same there
 	for name, family := range families(t, handler) {

@@ -28,6 +28,7 @@ var (
 	onReceived    = []string{SpanTransaction, SpanFetch}
 	onMessaging   = []string{SpanTransaction, SpanFetch, SpanProduce}
 	onBoth        = []string{SpanTransaction, SpanAttempts}
+	onCategory    = []string{SpanTransaction, SpanProcess, SpanProduce, SpanSuccess, SpanException, SpanAttempts}
 	onFailed      = []string{SpanTransaction, SpanProcess, SpanProduce, SpanSuccess, SpanException, SpanAttempts, SpanCall}
 	onCalls       = []string{SpanCall}
 )
@@ -83,7 +84,7 @@ func Attributes() []Attribute {
 		{AttrOutputs, "How many outputs are stored.", typeInt, onTransaction, nil},
 		{AttrDelivery, "Which delivery of the transaction this is, from 1; absent where the source does not count.", typeInt, onTransaction, nil},
 		{AttrHandlerError, "What the exception hook failed with, if it did.", typeString, onTransaction, nil},
-		{AttrCategory, "What kind of failure it was, if it failed: the same as `error.type`.", typeString, onFailed, categories},
+		{AttrCategory, "What kind of failure it was, if it failed: the same as `error.type`.", typeString, onCategory, categories},
 		{AttrPhase, "The phase. Dead letters alone can be of `decode`, whose attempts are those of `process`.", typeString, onAttempts, phases},
 		{AttrAttempt, "Which attempt it is, from 1; on the event, the one that follows.", typeInt, []string{SpanAttempts, EventRetry}, nil},
 		{AttrMaxAttempts, "How many attempts the policy allows.", typeInt, onAttempts, nil},

@@ -81,6 +81,18 @@ var (
 		KindCounter, []string{AttrTask, AttrOutcome}}
 	MetricRestarts = Metric{"ergon.task.restarts", "{restart}", "How often the task was started again after it had failed.",
 		KindCounter, []string{AttrTask}}
+	MetricCallDuration = Metric{"ergon.service.call.duration", "s", "How long a call of a service took, with its retries and waits.",
+		KindHistogram, []string{AttrService, AttrOperation, AttrErrorType}}
+	MetricCallsRunning = Metric{"ergon.service.calls.running", "{call}", "Calls of a service that have not ended; some may wait for their turn.",
+		KindGauge, []string{AttrService, AttrOperation}}
+	MetricCallRetries = Metric{"ergon.service.retries", "{retry}", "Failed attempts of a call that another one followed.",
+		KindCounter, []string{AttrService, AttrOperation}}
+	MetricCallsRejected = Metric{"ergon.service.rejected", "{attempt}", "Attempts that an open circuit breaker did not let through.",
+		KindCounter, []string{AttrService, AttrOperation}}
+	MetricServiceBreakerOpen = Metric{"ergon.service.breaker.open", "{breaker}", "1 while a service's circuit breaker lets nothing through; not there where it has none.",
+		KindGauge, []string{AttrService}}
+	MetricServiceBreakerOpened = Metric{"ergon.service.breaker.opened", "{time}", "How often a service's circuit breaker opened.",
+		KindCounter, []string{AttrService}}
 	MetricExportFailures = Metric{"ergon.telemetry.failures", "{export}", "Exports of telemetry that failed; what they held is lost.",
 		KindCounter, []string{AttrSignal}}
 	MetricTelemetryLost = Metric{"ergon.telemetry.lost", "{item}", "Spans, log records and collections of metrics that were not exported: an export failed, or more waited than is kept.",
@@ -94,6 +106,8 @@ func Metrics() []Metric {
 		MetricPhaseDuration, MetricRunning, MetricAttempts, MetricRetries, MetricTimeouts, MetricBackoff, MetricStuck,
 		MetricBatch, MetricEmpty, MetricRedeliveries, MetricLeasesLost, MetricSettleFailures,
 		MetricLimitUsed, MetricLimit, MetricPending, MetricInFlight, MetricParked, MetricReady, MetricBreakerOpen, MetricDrained,
-		MetricRestarts, MetricExportFailures, MetricTelemetryLost,
+		MetricRestarts,
+		MetricCallDuration, MetricCallsRunning, MetricCallRetries, MetricCallsRejected, MetricServiceBreakerOpen, MetricServiceBreakerOpened,
+		MetricExportFailures, MetricTelemetryLost,
 	}
 }

@@ -51,10 +51,14 @@ func known() map[string][]string {
 // scraped are the labels that Prometheus adds to every series.
 func scraped() []string { return []string{"job", "instance"} }
 
-// rare are the metrics that a run need not have: one is of a policy that few set, and the
-// other of exporters.
+// rare are the metrics that a run need not have: of a policy that few set, of services,
+// and of exporters.
 func rare() []string {
-	return []string{"ergon_breaker_open", "ergon_telemetry_failures_total", "ergon_telemetry_lost_total"}
+	return []string{
+		"ergon_breaker_open", "ergon_telemetry_failures_total", "ergon_telemetry_lost_total",
+		"ergon_service_call_duration_seconds", "ergon_service_calls_running", "ergon_service_retries_total",
+		"ergon_service_rejected_total", "ergon_service_breaker_open", "ergon_service_breaker_opened_total",
+	}
 }
 
 // The check of queries finds what it is to find.

@@ -67,7 +67,7 @@ func withoutTasks(names func() []string) func() []string {
 		return nil
 	}
 	return func() []string {
-		return slices.DeleteFunc(slices.Clone(names()), func(name string) bool { return strings.HasPrefix(name, config.TaskVariables) })
+		return slices.DeleteFunc(slices.Clone(names()), config.OfNamed)
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 
 	"github.com/ergon-framework/ergon/bus"
 	"github.com/ergon-framework/ergon/policy"
+	"github.com/ergon-framework/ergon/services/spec"
 	"github.com/ergon-framework/ergon/telemetry"
 )
 
@@ -46,6 +47,8 @@ type Config struct {
 	// To whom traces, metrics and log lines are sent. OpenTelemetry's variables, OTEL_*,
 	// win over what stands here. Default: to nobody.
 	Telemetry telemetry.Config `yaml:"telemetry"`
+	// Services by name, each of one kind, for app.Configured. Default none.
+	Services map[string]spec.Service `yaml:"services"`
 	// Tasks by name. Default none.
 	Tasks map[string]Task `yaml:"tasks"`
 }
@@ -168,6 +171,9 @@ func Default() Config {
 
 // TaskNames lists the tasks in alphabetical order.
 func (c *Config) TaskNames() []string { return slices.Sorted(maps.Keys(c.Tasks)) }
+
+// ServiceNames lists the services in alphabetical order.
+func (c *Config) ServiceNames() []string { return slices.Sorted(maps.Keys(c.Services)) }
 
 // IsEmbedded says whether the server runs inside the process.
 func (b Bus) IsEmbedded() bool { return b.URL == Embedded }

@@ -9,6 +9,7 @@ import (
 
 	"github.com/ergon-framework/ergon/bus"
 	"github.com/ergon-framework/ergon/policy"
+	"github.com/ergon-framework/ergon/services/spec"
 )
 
 // The document is walked together with the structs, because the decoder of the
@@ -67,6 +68,7 @@ func (l *loader) decode(n *node, p path, into reflect.Value) {
 		l.fields(n, p, into)
 	case reflect.Pointer:
 		fresh := reflect.New(into.Type().Elem())
+		blank(fresh.Interface())
 		l.decode(n, p, fresh.Elem())
 		into.Set(fresh)
 	case reflect.Map:
@@ -244,8 +246,11 @@ func (l *loader) named(n *node, p path, into reflect.Value) {
 			continue
 		}
 		value := reflect.New(into.Type().Elem()).Elem()
-		if task, ok := value.Addr().Interface().(*Task); ok {
-			*task = l.blankTask()
+		switch of := value.Addr().Interface().(type) {
+		case *Task:
+			*of = l.blankTask()
+		case *spec.Service:
+			*of = blankService(e.value)
 		}
 		l.decode(e.value, p.key(e.name), value)
 		out.SetMapIndex(reflect.ValueOf(e.name), value)

@@ -23,7 +23,7 @@ type comments map[string]map[string]string
 func readComments(t *testing.T) comments {
 	t.Helper()
 	out := comments{}
-	for pkg, dir := range map[string]string{"app/config": ".", "bus": "../../bus", "policy": "../../policy", "telemetry": "../../telemetry"} {
+	for pkg, dir := range map[string]string{"app/config": ".", "bus": "../../bus", "policy": "../../policy", "services/spec": "../../services/spec", "telemetry": "../../telemetry"} {
 		files, err := filepath.Glob(filepath.Join(dir, "*.go"))
 		require.NoError(t, err)
 		for _, name := range files {
@@ -109,6 +109,12 @@ func describe(t *testing.T) map[string]string {
 		}
 	}
 	walk(reflect.TypeFor[Config](), nil)
+	// What is in force for a task's phases is not for a service.
+	for p, text := range out {
+		if strings.HasPrefix(p, "services.*.policy.") {
+			out[p] = regexp.MustCompile(` Default: process.*`).ReplaceAllString(text, "")
+		}
+	}
 	// Package bus knows addresses only.
 	out["bus.url"] = strings.ReplaceAll(out["bus.url"], "else nats://127.0.0.1:4222.", "else embedded: a server inside the process.")
 	return out

@@ -15,7 +15,7 @@ import (
 // MarshalYAML makes a document of the whole configuration, defaults included,
 // secrets hidden. Parse reads it back, but for the secrets.
 func (c Config) MarshalYAML() (any, error) {
-	c.Bus, c.Admin, c.Telemetry.OTLP = c.Bus.Redacted(), c.Admin.Redacted(), c.Telemetry.OTLP.Redacted()
+	c = c.redacted()
 	return c.document(), nil
 }
 
@@ -28,10 +28,18 @@ func (c Config) MarshalJSON() ([]byte, error) {
 	return yaml.YAMLToJSON(document)
 }
 
+// redacted is c without its secrets.
+func (c Config) redacted() Config {
+	c.Bus, c.Admin, c.Telemetry.OTLP = c.Bus.Redacted(), c.Admin.Redacted(), c.Telemetry.OTLP.Redacted()
+	c.Services = c.redactedServices()
+	return c
+}
+
 func (c Config) document() any { return encode(reflect.ValueOf(c)) }
 
 // encode is the way back from decode. What is zero is left out where zero is the
-// default, which it is in all but the policies, the dead letters and the runner.
+// default, which it is in all but the policies, the dead letters, the runner, and the
+// numbers of services.
 func encode(v reflect.Value) any {
 	switch value := v.Interface().(type) {
 	case policy.Consumer:
@@ -41,6 +49,8 @@ func encode(v reflect.Value) any {
 	case policy.Producer:
 		value = value.Clone()
 		value.Fetch.Extra, _ = escape(value.Fetch.Extra).(map[string]any)
+		return value
+	case policy.Phase:
 		return value
 	case policy.Duration:
 		return value.String()
@@ -72,7 +82,8 @@ func encode(v reflect.Value) any {
 		whole := v.Type() == reflect.TypeFor[DeadLetters]() || v.Type() == reflect.TypeFor[Runner]()
 		out := yaml.MapSlice{}
 		for _, f := range fieldsOf(v.Type()) {
-			if field := v.FieldByIndex(f.index); whole || !field.IsZero() {
+			field := v.FieldByIndex(f.index)
+			if number := field.CanInt() || field.CanFloat(); whole || !field.IsZero() || number && isService(v.Type()) {
 				out = append(out, yaml.MapItem{Key: f.key, Value: encode(field)})
 			}
 		}

@@ -1,6 +1,9 @@
 package config
 
-import "strings"
+import (
+	"slices"
+	"strings"
+)
 
 // Environment is the environment variables of a process.
 type Environment struct {
@@ -83,7 +86,7 @@ func (o override) node() *node {
 func (l *loader) collect() {
 	l.overrides = map[string]override{}
 	for _, k := range l.keys {
-		if k.path[0] != "tasks" {
+		if !k.path.named() {
 			l.variable(k, k.path)
 		}
 	}
@@ -126,51 +129,53 @@ func (l *loader) variable(k variableKey, p path) {
 	}
 }
 
-// inTasks looks for the variables of the tasks that the file names. Two tasks whose
-// names differ in a dash and an underscore share theirs: set, it is a fault.
-func (l *loader) inTasks(root *node) {
-	tasks := root.get("tasks")
-	if tasks == nil || tasks.kind != groupKind {
-		return
-	}
-	found := map[string][]path{}
-	var order []string
-	for _, e := range tasks.entries {
-		l.tasks = append(l.tasks, e.name)
-		for _, below := range l.taskKeys() {
-			p := append(path{"tasks", e.name}, below...)
-			name := nameOf(p)
-			if value := l.set(name); value != "" {
-				if found[name] == nil {
-					order = append(order, name)
-				}
-				found[name] = append(found[name], p)
+// inNames looks for the variables of the tasks and the services that the file names. Two
+// whose names differ in a dash and an underscore share theirs: set, it is a fault.
+func (l *loader) inNames(root *node) {
+	l.names = map[string][]string{}
+	for group := range aName {
+		if below := root.get(group); below != nil && below.kind == groupKind {
+			for _, e := range below.entries {
+				l.names[group] = append(l.names[group], e.name)
 			}
 		}
 	}
-	for _, name := range order {
-		paths := found[name]
-		if len(paths) > 1 {
-			l.fail(place{env: name}, nil, "it could be of %s and of %s, whose variables have the same name: rename a task, or say it in the file", paths[0], paths[1])
-			continue
+	found := map[string]path{}
+	for _, k := range l.ofNames(root, func(k variableKey) bool { return k.path.named() }) {
+		is := false
+		for _, v := range k.variables(k.path) {
+			if l.set(v.Name) == "" {
+				continue
+			}
+			if first, twice := found[v.Name]; twice {
+				l.fail(place{env: v.Name}, nil, "it could be of %s and of %s, whose variables have the same name: rename one of them, or say it in the file", first, k.path)
+				continue
+			}
+			found[v.Name], is = k.path, true
 		}
-		if _, flag := l.overrides[paths[0].String()]; !flag {
-			value := l.set(name)
-			l.overrides[paths[0].String()] = override{at: place{env: name}, value: value}
+		if _, flag := l.overrides[k.path.String()]; is && !flag {
+			l.variable(k, k.path)
 		}
 	}
 }
 
-// taskKeys is the keys of a task that have a variable, found once.
-func (l *loader) taskKeys() []path {
-	if l.ofTask == nil {
-		for _, k := range l.keys {
-			if k.path[0] == "tasks" {
-				l.ofTask = append(l.ofTask, k.path[2:])
+// ofNames are the keys with a variable that want takes, those below the name of a task or
+// of a service once for each that the file names.
+func (l *loader) ofNames(root *node, want func(variableKey) bool) (out []variableKey) {
+	for _, k := range l.keys {
+		switch {
+		case !want(k):
+		case !k.path.named():
+			out = append(out, k)
+		default:
+			for _, name := range l.names[k.path[0]] {
+				of := k
+				of.path = k.path.of(name)
+				out = append(out, of)
 			}
 		}
 	}
-	return l.ofTask
+	return out
 }
 
 // replaced says whether something wins over the value that the file has at a path, so
@@ -184,15 +189,17 @@ func (l *loader) replaced(p path) bool {
 		_, ok := l.overrides[of]
 		return ok
 	}
-	if len(p) < 3 || p[0] != "tasks" {
+	if len(p) < 3 || !p.named() {
 		return false
 	}
-	if value := l.set(nameOf(p)); value == "" {
-		return false
-	}
-	for _, below := range l.taskKeys() {
-		if below.String() == p[2:].String() {
-			return true
+	of, file := strings.CutSuffix(p[len(p)-1], fileKey)
+	for _, k := range l.keys {
+		switch {
+		case !k.path.named() || len(k.path) != len(p):
+		case k.path.of(p[1]).String() == p.String():
+			return !k.group && l.set(nameOf(p)) != "" || k.secret && !k.group && l.set(nameOf(p)+fileVariable) != ""
+		case file && k.secret && k.path.of(p[1]).String() == append(slices.Clone(p[:len(p)-1]), of).String():
+			return l.set(nameOf(k.path.of(p[1]))) != "" && !k.group || l.set(nameOf(k.path.of(p[1]))+fileVariable) != ""
 		}
 	}
 	return false

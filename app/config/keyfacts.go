@@ -8,6 +8,7 @@ import (
 
 	"github.com/ergon-framework/ergon/bus"
 	"github.com/ergon-framework/ergon/policy"
+	"github.com/ergon-framework/ergon/services/spec"
 	"github.com/ergon-framework/ergon/telemetry"
 )
 
@@ -65,6 +66,22 @@ var facts = map[string]fact{
 	"telemetry.metrics.histogram": {value: "explicit", oneOf: []string{"explicit", "exponential"}},
 	"telemetry.logs.exporter":     {value: "none", oneOf: []string{"otlp", "none"}},
 	"telemetry.sensitive":         {words: "[" + strings.Join(telemetry.DefaultSensitive, ", ") + "]"},
+
+	"services.*.kv.bucket":            needed,
+	"services.*.kv.history":           {least: "1", most: "64"},
+	"services.*.kv.replicas":          {least: "1", most: "5"},
+	"services.*.kv.cache_bytes":       {least: "1"},
+	"services.*.http.url":             needed,
+	"services.*.http.connections":     {least: "1"},
+	"services.*.http.max_response":    {least: "1"},
+	"services.*.sql.url":              needed,
+	"services.*.sql.connections":      {least: "1"},
+	"services.*.sql.idle":             unbounded,
+	"services.*.llm.url":              needed,
+	"services.*.llm.model":            needed,
+	"services.*.llm.temperature":      {least: "0", most: "2"},
+	"services.*.llm.max_tokens":       unbounded,
+	"services.*.policy.retry.timeout": {words: spec.DefaultPolicy("").Retry.Timeout.String() + "; of an llm " + spec.DefaultLLMTimeout.String()},
 
 	"tasks.*.source.jetstream.stream":          needed,
 	"tasks.*.source.jetstream.durable":         {words: "the task's name"},

@@ -9,6 +9,7 @@ import (
 
 	"github.com/ergon-framework/ergon/bus"
 	"github.com/ergon-framework/ergon/policy"
+	"github.com/ergon-framework/ergon/services/spec"
 )
 
 // Key is one key of the file that holds a value, and what is known of it.
@@ -31,7 +32,7 @@ type Key struct {
 	// the same key with _file behind it names one.
 	Secret bool
 	// Variable is the environment variable that wins over it, with <TASK> for the name
-	// of a task. Empty: there is none, it is of a list or below a name.
+	// of a task and <SERVICE> for that of a service. Empty: there is none, it is of a list or below a name.
 	Variable string
 }
 
@@ -67,6 +68,8 @@ func walkKeys(visit func(path, reflect.Value)) {
 	task.Source.JetStream = &JetStreamSource{}
 	task.Routes = map[string]Route{anyName: {JetStream: &JetStreamRoute{}}}
 	sample.Tasks = map[string]Task{anyName: task}
+	kv, http, sql, llm := spec.DefaultKV(), spec.DefaultHTTP(), spec.DefaultSQL(), spec.DefaultLLM()
+	sample.Services = map[string]spec.Service{anyName: {KV: &kv, HTTP: &http, SQL: &sql, LLM: &llm, Policy: spec.DefaultPolicy("")}}
 	walk(reflect.ValueOf(sample), nil, visit)
 }
 
@@ -138,7 +141,7 @@ func typeName(t reflect.Type) string {
 // pattern is a path with * for the names of the user's.
 func (p path) pattern() string {
 	q := slices.Clone(p)
-	if len(q) > 1 && (q[0] == "streams" || q[0] == "tasks") {
+	if len(q) > 1 && (q[0] == "streams" || q.named()) {
 		q[1] = anyName
 	}
 	if len(q) > 3 && q[0] == "tasks" && q[2] == "routes" {

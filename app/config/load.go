@@ -74,8 +74,7 @@ type loader struct {
 	in        Inputs
 	env       func(string) (string, bool)
 	keys      []variableKey
-	ofTask    []path              // the keys of a task that have a variable
-	tasks     []string            // that the file names
+	names     map[string][]string // of the tasks and the services that the file has
 	overrides map[string]override // by the path of the key
 	raw       string
 	text      lines // of raw, once they are needed

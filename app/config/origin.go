@@ -82,8 +82,7 @@ func (v Value) MarshalJSON() ([]byte, error) {
 // where nothing is, in the order of the documentation. Secrets are hidden. A key that
 // says nothing by default, such as a path, is left out.
 func (r *Resolved) Values() []Value {
-	c := *r.Config
-	c.Bus, c.Admin, c.Telemetry.OTLP = c.Bus.Redacted(), c.Admin.Redacted(), c.Telemetry.OTLP.Redacted()
+	c := r.Config.redacted()
 	var out []Value
 	add := func(p path, value any, o Origin) {
 		out = append(out, Value{Path: p.String(), Value: value, Origin: o, keys: slices.Clone(p)})

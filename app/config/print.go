@@ -42,6 +42,7 @@ func (c Config) LogValue() slog.Value {
 	return slog.GroupValue(
 		slog.String("app", c.App),
 		slog.Any("bus", c.Bus),
+		slog.Any("services", c.ServiceNames()),
 		slog.Any("tasks", c.TaskNames()),
 	)
 }

@@ -36,6 +36,7 @@ func TestReferenceIsGeneratedFromTheTypes(t *testing.T) {
 // chapters are the groups that have a table of their own, in the order of the file.
 var chapters = []string{
 	"app", "bus", "streams.*", "dead_letters", "parking", "admin", "telemetry",
+	"services.*.kv", "services.*.http", "services.*.sql", "services.*.llm", "services.*.policy",
 	"tasks.*.source", "tasks.*.routes.*", "tasks.*.dead_letters", "tasks.*.consumer", "tasks.*.producer", "tasks.*",
 }
 
@@ -93,7 +94,7 @@ func row(b *strings.Builder, name, typ string, k Key, text string) {
 	fmt.Fprintf(b, "| `%s` | %s | %s | %s | %s |\n", name, typ, def, cell(text), variable)
 	if k.Secret {
 		p := splitPath(k.Path)
-		fmt.Fprintf(b, "| `%s%s` | text | | The path of a file that holds it; see [Secrets](#secrets). | `%s` |\n", name, fileKey, nameOf(p)+fileVariable)
+		fmt.Fprintf(b, "| `%s%s` | text | | The path of a file that holds it; see [Secrets](#secrets). | `%s` |\n", name, fileKey, nameOf(p.shown())+fileVariable)
 	}
 }
 

@@ -124,9 +124,14 @@ func TestSchemaCatchesTypos(t *testing.T) {
 
 // What the schema and the reference say of words and bounds is what Parse checks.
 func TestKeysAreAsChecked(t *testing.T) {
-	const file = "streams: { S: { subjects: [s.>] } }\ntasks: { t: { source: { jetstream: { stream: S } }, routes: { r: { jetstream: { stream: R, subject: r } } }, dead_letters: { stream: D, subject: d } } }"
+	const file = "streams: { S: { subjects: [s.>] } }\nservices: { kv: { kv: { bucket: B } }, http: { http: { url: http://h } }, sql: { sql: { url: sqlite:f } }, llm: { llm: { url: http://h, model: m } } }\ntasks: { t: { source: { jetstream: { stream: S } }, routes: { r: { jetstream: { stream: R, subject: r } } }, dead_letters: { stream: D, subject: d } } }"
 	parse := func(k config.Key, value string) error {
-		p := strings.Replace(strings.Replace(strings.Replace(k.Path, "streams.*", "streams.S", 1), "tasks.*", "tasks.t", 1), "routes.*", "routes.r", 1)
+		at := k.Path
+		if rest, ok := strings.CutPrefix(at, "services.*."); ok {
+			kind, _, _ := strings.Cut(rest, ".")
+			at = "services." + kind + "." + rest
+		}
+		p := strings.Replace(strings.Replace(strings.Replace(at, "streams.*", "streams.S", 1), "tasks.*", "tasks.t", 1), "routes.*", "routes.r", 1)
 		_, err := config.Resolve("ergon.yaml", []byte(file), config.Inputs{Flags: []config.Flag{{Name: "--set", Path: p, Value: value}}})
 		return err
 	}

@@ -14,6 +14,7 @@ import (
 
 	"github.com/ergon-framework/ergon/policy"
 	policyschema "github.com/ergon-framework/ergon/policy/schema"
+	"github.com/ergon-framework/ergon/services/spec"
 )
 
 var update = flag.Bool("update", false, "write the schema and the reference anew from the types")
@@ -74,6 +75,9 @@ func (g schemaGenerator) build(t *testing.T, of reflect.Type, p path) *jsonschem
 		s = imported(t, policyschema.Consumer())
 	case of == reflect.TypeFor[policy.Producer]():
 		s = imported(t, policyschema.Producer())
+	case of == reflect.TypeFor[policy.Phase]():
+		s, _ = imported(t, policyschema.Consumer()).Properties.Get("process")
+		g.defaults(s, p)
 	case of.Kind() == reflect.Struct:
 		g.group(t, s, of, p)
 	case of.Kind() == reflect.Map && of.Elem().Kind() == reflect.Struct:
@@ -81,6 +85,8 @@ func (g schemaGenerator) build(t *testing.T, of reflect.Type, p path) *jsonschem
 		switch p.String() {
 		case "tasks":
 			s.PropertyNames = &jsonschema.Schema{Pattern: taskName.String()}
+		case "services":
+			s.PropertyNames = &jsonschema.Schema{Pattern: serviceName.String()}
 		case `tasks."*".routes`:
 			s.PropertyNames = &jsonschema.Schema{Pattern: routeName.String()}
 		}
@@ -94,6 +100,11 @@ func (g schemaGenerator) build(t *testing.T, of reflect.Type, p path) *jsonschem
 func (g schemaGenerator) group(t *testing.T, s *jsonschema.Schema, of reflect.Type, p path) {
 	t.Helper()
 	s.Type, s.Properties, s.AdditionalProperties = "object", jsonschema.NewProperties(), jsonschema.FalseSchema
+	if of == reflect.TypeFor[spec.Service]() {
+		for _, kind := range spec.Kinds() {
+			s.OneOf = append(s.OneOf, &jsonschema.Schema{Required: []string{kind}})
+		}
+	}
 	for _, f := range fieldsOf(of) {
 		at := p.key(f.key)
 		name := strings.Join(at, ".")
@@ -112,6 +123,31 @@ func (g schemaGenerator) group(t *testing.T, s *jsonschema.Schema, of reflect.Ty
 			s.AllOf = append(s.AllOf, &jsonschema.Schema{Not: &jsonschema.Schema{Required: []string{f.key, f.key + fileKey}}})
 		}
 		s.Properties.Set(f.key+fileKey, file)
+	}
+}
+
+// defaults replaces those of a policy by what is in force at a path.
+func (g schemaGenerator) defaults(s *jsonschema.Schema, p path) {
+	s.Description = g.docs[strings.Join(p, ".")]
+	if s.Properties == nil {
+		g.setDefault(s, g.facts[strings.Join(p, ".")])
+		return
+	}
+	for pair := s.Properties.Oldest(); pair != nil; pair = pair.Next() {
+		g.defaults(pair.Value, p.key(pair.Key))
+	}
+}
+
+func (g schemaGenerator) setDefault(s *jsonschema.Schema, k Key) {
+	s.Default = nil
+	if f := facts[k.Path]; f.words == "" && k.Default != "" {
+		s.Default = any(k.Default)
+		switch k.Type {
+		case typeInt, typeNumber:
+			s.Default = json.Number(k.Default)
+		case typeBool:
+			s.Default = k.Default == "true"
+		}
 	}
 }
 
@@ -145,15 +181,7 @@ func (g schemaGenerator) value(s *jsonschema.Schema, of reflect.Type, k Key) {
 			*s = *oneOfReference(words)
 		}
 	}
-	if f := facts[k.Path]; f.words == "" && k.Default != "" {
-		s.Default = any(k.Default)
-		switch k.Type {
-		case typeInt, typeNumber:
-			s.Default = json.Number(k.Default)
-		case typeBool:
-			s.Default = k.Default == "true"
-		}
-	}
+	g.setDefault(s, k)
 }
 
 // durationPattern is package policy's, whose test holds it against the parser.

@@ -15,17 +15,22 @@ import (
 // its name.
 const maxSecret = 64 << 10
 
-// isSecret says whether a value is never shown. telemetry.otlp.headers is a group of
-// such values.
+// isSecret says whether a value is never shown. The headers of a receiver and of a
+// service are groups of such values.
 func isSecret(p path) bool {
-	switch strings.Join(p, ".") {
-	case "bus.password", "bus.token", "admin.token", headersPath:
+	switch p.pattern() {
+	case "bus.password", "bus.token", "admin.token", "services.*.http.bearer", "services.*.http.password",
+		"services.*.sql.password", "services.*.llm.api_key":
 		return true
 	}
-	return len(p) == 4 && p[:3].String() == headersPath
+	return isHeaders(p) || len(p) > 1 && isHeaders(p[:len(p)-1])
 }
 
-const headersPath = "telemetry.otlp.headers"
+// isHeaders says whether a path is of such a group.
+func isHeaders(p path) bool {
+	name := p.pattern()
+	return name == "telemetry.otlp.headers" || name == "services.*.http.headers"
+}
 
 // ReadSecret reads a secret from a file: all of it, but for one line end behind it. A
 // name may begin with ~/, the home directory. The error never shows what is in the file.
@@ -135,10 +140,7 @@ func headerGroup(names []header, at place) *node {
 // fromFiles puts what the files of secrets hold in the place of the keys that name
 // them. Where a variable wins over the key they are not read.
 func (l *loader) fromFiles(root *node) *node {
-	for _, k := range l.keys {
-		if !k.secret {
-			continue
-		}
+	for _, k := range l.ofNames(root, func(k variableKey) bool { return k.secret }) {
 		keyPath := append(k.path[:len(k.path)-1:len(k.path)-1], k.path[len(k.path)-1]+fileKey)
 		n := root.find(keyPath)
 		if n == nil {

@@ -57,12 +57,12 @@ func (l *loader) tree(data []byte) (*node, bool) {
 		case read.kind == groupKind:
 			root.entries = read.entries
 		case read.kind != nullKind:
-			l.fail(read.at, nil, "%s where the keys of a configuration are expected: app, bus, streams, dead_letters, parking, admin, runner, telemetry, tasks", read.kind)
+			l.fail(read.at, nil, "%s where the keys of a configuration are expected: app, bus, streams, dead_letters, parking, admin, runner, telemetry, services, tasks", read.kind)
 			return nil, false
 		}
 	}
+	l.inNames(root)
 	root = l.fromFiles(root)
-	l.inTasks(root)
 	for _, name := range slices.Sorted(maps.Keys(l.overrides)) {
 		root = l.put(root, splitPath(name), l.overrides[name])
 	}

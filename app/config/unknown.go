@@ -17,14 +17,14 @@ var foreign = regexp.MustCompile(`^ERGON_(?:(?:.*_)?(?:SERVICE_HOST|SERVICE_PORT
 var named = regexp.MustCompile(`\$\{(ERGON_\w+)`)
 
 // unknownVariables reports the variables that begin with ERGON_, hold something, and
-// change nothing: somebody meant something by them. Without a file there are no tasks,
-// and theirs change nothing.
+// change nothing: somebody meant something by them. Without a file there are no tasks
+// and no services, and theirs change nothing.
 func (l *loader) unknownVariables(noFile bool) {
 	if l.in.Env.Names == nil {
 		return
 	}
 	known := map[string]bool{}
-	for _, v := range Variables(l.tasks...) {
+	for _, v := range Variables(l.names["tasks"], l.names["services"]) {
 		known[v.Name] = true
 	}
 	for _, m := range named.FindAllStringSubmatch(l.raw, -1) {
@@ -36,8 +36,8 @@ func (l *loader) unknownVariables(noFile bool) {
 		if !strings.HasPrefix(name, prefix) || known[name] || foreign.MatchString(name) || l.set(name) == "" {
 			continue
 		}
-		if noFile && strings.HasPrefix(name, TaskVariables) {
-			l.fail(place{env: name}, nil, "it is a task's, and there is no file that names the task: name the file with -f, or unset the variable")
+		if what := groupOf(name); noFile && what != "" {
+			l.fail(place{env: name}, nil, "it is a %s's, and there is no file that names the %s: name the file with -f, or unset the variable", what, what)
 			continue
 		}
 		l.fail(place{env: name}, nil, "%s", l.unknownVariable(name))
@@ -52,28 +52,38 @@ func (l *loader) unknownVariable(name string) string {
 		if i := slices.Index(p, anyName); i >= 0 {
 			p = p[:i]
 		}
-		if k.Variable == "" && p[0] != "tasks" && (name == nameOf(p) || k.Path != p.String() && strings.HasPrefix(name, nameOf(p)+"_")) {
+		if k.Variable == "" && !p.named() && (name == nameOf(p) || k.Path != p.String() && strings.HasPrefix(name, nameOf(p)+"_")) {
 			if k.Secret {
 				return "no variable stands for " + k.Path + ", which is a group of names: set " + nameOf(p) + fileVariable + " to the name of a file with a line for each, name: value"
 			}
 			return "no variable stands for " + p.String() + ", which is a list or a group of names: say it in the file, where ${NAME} stands for a value"
 		}
 	}
-	rest, ofTask := strings.CutPrefix(name, TaskVariables)
-	if !ofTask {
-		return l.meant(name, prefix, Variables())
-	}
-	for _, task := range l.tasks {
-		if at := nameOf(path{"tasks", task}) + "_"; strings.HasPrefix(name, at) {
-			return l.meant(name, at, slices.DeleteFunc(Variables(task), func(v Variable) bool { return !strings.HasPrefix(v.Name, at) }))
+	for _, group := range []string{"services", "tasks"} {
+		if rest, of := strings.CutPrefix(name, nameOf(path{group})+"_"); of {
+			return l.unknownOf(group, name, rest)
 		}
 	}
-	for i := strings.IndexByte(rest, '_'); i > 0; { // a task that is misspelt, and a key that is not
-		for _, task := range l.tasks {
-			other := nameOf(path{"tasks", task}) + rest[i:]
-			if policy.Nearest(rest[:i], []string{strings.TrimPrefix(nameOf(path{"tasks", task}), TaskVariables)}) != "" &&
-				slices.ContainsFunc(Variables(task), func(v Variable) bool { return v.Name == other }) {
-				return "unknown variable, did you mean " + other + "?"
+	return l.meant(name, prefix, Variables(nil, nil))
+}
+
+// unknownOf words it of a task's, or of a service's.
+func (l *loader) unknownOf(group, name, rest string) string {
+	of := func(n string) []Variable { return Variables([]string{n}, nil) }
+	if group == "services" {
+		of = func(n string) []Variable { return Variables(nil, []string{n}) }
+	}
+	for _, n := range l.names[group] {
+		if at := nameOf(path{group, n}) + "_"; strings.HasPrefix(name, at) {
+			return l.meant(name, at, slices.DeleteFunc(of(n), func(v Variable) bool { return !strings.HasPrefix(v.Name, at) }))
+		}
+	}
+	for i := strings.IndexByte(rest, '_'); i > 0; { // a name that is misspelt, and a key that is not
+		for _, n := range l.names[group] {
+			begin := nameOf(path{group, n})
+			if policy.Nearest(rest[:i], []string{strings.TrimPrefix(begin, nameOf(path{group})+"_")}) != "" &&
+				slices.ContainsFunc(of(n), func(v Variable) bool { return v.Name == begin+rest[i:] }) {
+				return "unknown variable, did you mean " + begin + rest[i:] + "?"
 			}
 		}
 		next := strings.IndexByte(rest[i+1:], '_')
@@ -82,10 +92,11 @@ func (l *loader) unknownVariable(name string) string {
 		}
 		i += 1 + next
 	}
-	if len(l.tasks) == 0 {
-		return "unknown variable: the file names no task"
+	one := strings.TrimSuffix(group, "s")
+	if len(l.names[group]) == 0 {
+		return "unknown variable: the file names no " + one
 	}
-	return "unknown variable: no task of the file begins so; they are " + strings.Join(l.tasks, ", ")
+	return "unknown variable: no " + one + " of the file begins so; they are " + strings.Join(l.names[group], ", ")
 }
 
 // meant is the nearest variable that begins as the one at fault does; where they

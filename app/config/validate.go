@@ -83,6 +83,9 @@ func (v *validator) local(c *Config) {
 	v.admin(path{"admin"}, c.Admin)
 	v.runner(path{"runner"}, c.Runner)
 	v.telemetry(c.Telemetry)
+	for _, name := range c.ServiceNames() {
+		v.service(path{"services", name}, name, c.Services[name])
+	}
 	for _, name := range c.TaskNames() {
 		v.task(path{"tasks", name}, name, c.Tasks[name], c.DeadLetters)
 	}

@@ -9,12 +9,26 @@ import (
 // prefix begins the name of every variable of Ergon's.
 const prefix = "ERGON_"
 
-// TaskVariables begins the names of the variables of tasks. They are of use only beside
-// a file that names the tasks: without one they are faults.
-const TaskVariables = prefix + "TASKS_"
+// OfNamed says whether a variable is one of a task or of a service. Those are of use only
+// beside a file that names them: without one they are faults.
+func OfNamed(variable string) bool { return groupOf(variable) != "" }
 
-// aTask stands for the name of a task in a Key's variable.
-const aTask = "<TASK>"
+// groupOf is task or service for a variable of one, else "".
+func groupOf(name string) string {
+	for _, group := range []string{"services", "tasks"} {
+		if strings.HasPrefix(name, nameOf(path{group})+"_") {
+			return strings.TrimSuffix(group, "s")
+		}
+	}
+	return ""
+}
+
+// aName stands for the name of a task or of a service in a Key's variable.
+var aName = map[string]string{"tasks": "<TASK>", "services": "<SERVICE>"}
+
+// named says whether a path leads below the name of a task or of a service. What does has
+// variables, unlike what stands below other names of the user's.
+func (p path) named() bool { return len(p) > 0 && aName[p[0]] != "" }
 
 // Variable is an environment variable that wins over a key of the file. Set to
 // nothing, it counts as unset.
@@ -27,31 +41,39 @@ type Variable struct {
 	File bool
 }
 
-// Variables lists all that a configuration with these tasks knows. The rule is one:
-// ERGON_, and the path of the key in capitals, with underscores in the place of dots
-// and of a task's dashes. A key has none that is a list, or that stands below a name
-// of the user's which is not a task's.
-func Variables(tasks ...string) []Variable {
+// Variables lists all that a configuration with these tasks and services knows. The rule
+// is one: ERGON_, and the path of the key in capitals, with underscores in the place of
+// dots and of a name's dashes. A key has none that is a list, or that stands below a name
+// of the user's which is neither a task's nor a service's.
+func Variables(tasks, services []string) []Variable {
 	var out []Variable
 	keys := variableKeys()
 	for _, k := range keys {
-		if k.path[0] != "tasks" {
+		if !k.path.named() {
 			out = append(out, k.variables(k.path)...)
 		}
 	}
-	for _, name := range tasks {
-		for _, k := range keys {
-			if k.path[0] == "tasks" {
-				out = append(out, k.variables(slices.Concat(path{"tasks", name}, k.path[2:]))...)
+	for _, group := range []struct {
+		key   string
+		names []string
+	}{{"services", services}, {"tasks", tasks}} {
+		for _, name := range group.names {
+			for _, k := range keys {
+				if k.path[0] == group.key {
+					out = append(out, k.variables(k.path.of(name))...)
+				}
 			}
 		}
 	}
 	return out
 }
 
+// of puts a name of a task or of a service in the place of the one that stands for any.
+func (p path) of(name string) path { return slices.Concat(path{p[0], name}, p[2:]) }
+
 // variableKey is a key that has a variable.
 type variableKey struct {
-	path   path // with * for the name of a task
+	path   path // with * for the name of a task or of a service
 	secret bool
 	group  bool // of secrets: it has a variable only for a file of them
 }
@@ -91,14 +113,14 @@ func nameOf(p path) string {
 }
 
 // hasVariable says whether a key has one: it holds one value, and stands below no name
-// but a task's.
+// but a task's or a service's.
 func hasVariable(p path, t reflect.Type) bool {
 	switch typeName(t) {
 	case typeList, typeNames, typeFree:
 		return false
 	}
 	i := slices.Index(p, anyName)
-	return i < 0 || p[0] == "tasks" && !slices.Contains(p[i+1:], anyName)
+	return i < 0 || p.named() && !slices.Contains(p[i+1:], anyName)
 }
 
 // variableOf is the variable of a key for its documentation, or "".
@@ -106,9 +128,13 @@ func variableOf(p path, t reflect.Type) string {
 	if !hasVariable(p, t) {
 		return ""
 	}
-	q := slices.Clone(p)
-	if i := slices.Index(q, anyName); i >= 0 {
-		q[i] = aTask
+	return nameOf(p.shown())
+}
+
+// shown is a path for its documentation.
+func (p path) shown() path {
+	if !p.named() {
+		return p
 	}
-	return nameOf(q)
+	return p.of(aName[p[0]])
 }

@@ -85,7 +85,7 @@ func TestVariablesOfTasks(t *testing.T) {
 func TestAmbiguousVariables(t *testing.T) {
 	const text = "tasks:\n  a-b: { source: { jetstream: { stream: S, subjects: [s] } } }\n  a_b: { source: { jetstream: { stream: T, subjects: [t] } } }\n"
 	require.NotNil(t, resolve(t, text, config.Inputs{Env: world()}).Config)
-	require.Equal(t, []string{"$ERGON_TASKS_A_B_SOURCE_TRACE: it could be of tasks.a-b.source.trace and of tasks.a_b.source.trace, whose variables have the same name: rename a task, or say it in the file"},
+	require.Equal(t, []string{"$ERGON_TASKS_A_B_SOURCE_TRACE: it could be of tasks.a-b.source.trace and of tasks.a_b.source.trace, whose variables have the same name: rename one of them, or say it in the file"},
 		wrong(t, text, config.Inputs{Env: world("ERGON_TASKS_A_B_SOURCE_TRACE=link")}))
 }
 
@@ -119,7 +119,7 @@ func TestUnknownVariables(t *testing.T) {
 // The rule, and that no variable is taken for one of Kubernetes'.
 func TestVariableNames(t *testing.T) {
 	names := map[string]string{}
-	for _, v := range config.Variables("score-it") {
+	for _, v := range config.Variables([]string{"score-it"}, nil) {
 		require.NotContains(t, names, v.Name)
 		names[v.Name] = v.Path
 		require.Regexp(t, `^ERGON_[A-Z0-9_]+$`, v.Name)

@@ -4,7 +4,7 @@ import "github.com/ergon-framework/ergon/policy"
 
 // KV is a bucket of JetStream.
 type KV struct {
-	// The bucket's name. Required.
+	// The bucket's name: letters, digits, dashes and underscores. Required.
 	Bucket string `json:"bucket" yaml:"bucket"`
 	// Whether a bucket that is missing is made, with the keys below. One that exists is
 	// left as it is. Default false: then a missing one is an error.
@@ -21,5 +21,11 @@ type KV struct {
 	Cache bool `json:"cache" yaml:"cache"`
 	// The most that the cache holds, in bytes of keys and values; over it the service is
 	// not ready, and gets go to the bucket. Default 64 MiB.
-	CacheBytes int64 `json:"cache_bytes" yaml:"cache_bytes"`
+	CacheBytes int64 `json:"cache_bytes" yaml:"cache_bytes" jsonschema:"minimum=1"`
 }
+
+// DefaultCacheBytes bounds the cache where nothing is said.
+const DefaultCacheBytes = 64 << 20
+
+// DefaultKV is what is in force where nothing is said. What is required is missing.
+func DefaultKV() KV { return KV{History: 1, Replicas: 1, CacheBytes: DefaultCacheBytes} }

@@ -19,3 +19,32 @@ type Service struct {
 	// attempts of 5s (of a model, of 60s), no limits.
 	Policy policy.Phase `json:"policy" yaml:"policy"`
 }
+
+// Kinds are the keys of the kinds of services, in the order of the documentation.
+func Kinds() []string { return []string{"kv", "http", "sql", "llm"} }
+
+// Kind is the key of the kind that s is, "" for one of none or of several.
+func (s Service) Kind() string {
+	if kinds := s.kinds(); len(kinds) == 1 {
+		return kinds[0]
+	}
+	return ""
+}
+
+func (s Service) kinds() (out []string) {
+	for i, is := range [...]bool{s.KV != nil, s.HTTP != nil, s.SQL != nil, s.LLM != nil} {
+		if is {
+			out = append(out, Kinds()[i])
+		}
+	}
+	return out
+}
+
+// DefaultPolicy is the policy of a service of that kind where nothing is said.
+func DefaultPolicy(kind string) policy.Phase {
+	p := policy.DefaultService()
+	if kind == "llm" {
+		p.Retry.Timeout = DefaultLLMTimeout
+	}
+	return p
+}

@@ -72,7 +72,7 @@ var rules = []rule{
 		"the file is data too: it wires nothing; what expressions stand in it is compiled with it, so that their faults have a line"},
 	{"app/admin", []string{"", "engine", "internal/..."}, nil,
 		"whoever asks how a process is needs no bus"},
-	{"app", []string{"*"}, []string{"go.uber.org/fx", "github.com/nats-io/nats.go"},
+	{"app", []string{"*"}, []string{"go.uber.org/fx", "github.com/nats-io/nats.go", "go.opentelemetry.io/otel/metric"},
 		"here the parts meet"},
 	{"cli/...", []string{"*"}, []string{"go.uber.org/fx", "github.com/spf13/cobra", "golang.org/x/term", "golang.org/x/mod/module", "github.com/nats-io/nats.go"},
 		"commands stand on the app"},

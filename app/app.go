@@ -63,8 +63,10 @@ type tasksIn struct {
 	Tasks []Task `group:"ergon.tasks"`
 }
 
-// Registry provides Registered alone: for a command that only looks.
-var Registry = fx.Module("ergon.registry", fx.Provide(func(in tasksIn) Registered { return sorted(in.Tasks) }))
+// Registry provides Registered and what services stand on, the *[Bus] among it: for a
+// command that only looks. Where [Configured] services are to be made, it needs Options in
+// the graph.
+var Registry = fx.Module("ergon.registry", fx.Provide(func(in tasksIn) Registered { return sorted(in.Tasks) }, newBus, newSetups))
 
 // Module provides a *Runner and starts and stops it with the application. It
 // needs Options in the graph. When every task has ended by itself, or one has

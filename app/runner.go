@@ -51,6 +51,7 @@ type Runner struct {
 	tasks    []bound
 	services []service
 
+	shared  *Bus
 	conn    *Conn
 	letters *bus.Publisher // of dead letters
 	ballast *engine.Ballast
@@ -66,20 +67,23 @@ type runnerIn struct {
 	Options  Options
 	Tasks    Registered
 	Services []service `group:"ergon.services"`
+	Setups   *setups
+	Bus      *Bus
 }
 
 // NewRunner checks that tasks and configuration fit together. The error is a
 // *WiringError with every fault. Nothing is opened yet.
 func NewRunner(in runnerIn) (*Runner, error) {
-	r := &Runner{opts: in.Options, log: in.Options.Logger, services: in.Services}
-	if r.log == nil {
-		r.log = slog.New(slog.DiscardHandler)
-	}
+	r := &Runner{opts: in.Options, log: orNowhere(in.Options.Logger), services: in.Services, shared: in.Bus}
 	sortServices(r.services)
 	var err error
 	r.tasks, err = bind(in.Tasks, in.Options)
-	if err != nil {
-		return nil, err
+	faults := append(in.Setups.faults(), seamFaults(r.services)...)
+	if wiring, ok := errors.AsType[*WiringError](err); ok {
+		faults = append(wiring.Faults, faults...)
+	}
+	if len(faults) > 0 {
+		return nil, &WiringError{faults}
 	}
 	// The context of a start bounds the start alone, and values of it are nobody's.
 	r.fleet = newFleet(context.Background(), in.Options.Config.Runner, r.log)
@@ -88,16 +92,12 @@ func NewRunner(in runnerIn) (*Runner, error) {
 	return r, nil
 }
 
-// Start opens the bus, makes sure of streams and consumers, and starts every
+// Start opens the bus, if no service has, makes sure of streams and consumers, and starts every
 // task. ctx bounds the start alone. On error everything that was opened is
 // closed again.
 func (r *Runner) Start(ctx context.Context) (err error) {
-	if by := r.opts.Interrupt; by != nil {
-		interruptible, cancel := context.WithCancelCause(ctx)
-		defer cancel(nil)
-		defer context.AfterFunc(by, func() { cancel(context.Cause(by)) })()
-		ctx = interruptible
-	}
+	ctx, uninterrupted := r.opts.interruptible(ctx)
+	defer uninterrupted()
 	r.ballast = engine.NewBallast()
 	defer func() {
 		if err != nil {
@@ -112,10 +112,8 @@ func (r *Runner) Start(ctx context.Context) (err error) {
 	if err := r.observeRun(); err != nil {
 		return err
 	}
-	if r.conn = r.opts.Conn; r.conn == nil {
-		if r.conn, err = Open(ctx, r.opts.Config.Bus, r.log); err != nil {
-			return err
-		}
+	if r.conn, err = r.shared.open(ctx); err != nil {
+		return err
 	}
 	r.bus.Store(r.conn)
 	if err := r.ensure(ctx); err != nil {

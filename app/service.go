@@ -2,6 +2,7 @@ package app
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"reflect"
 	"slices"
@@ -12,6 +13,7 @@ import (
 
 	"github.com/ergon-framework/ergon"
 	"github.com/ergon-framework/ergon/engine"
+	"github.com/ergon-framework/ergon/services"
 )
 
 // ServiceStopTime is how long a service may take to stop. One that takes longer is left
@@ -28,12 +30,13 @@ type (
 		Stop(ctx context.Context) error
 	}
 	healthy interface{ Health() error }
+	seamed  interface{ Seam() *services.Seam }
 )
 
 // serviceMethods are those by name.
 var serviceMethods = map[string]reflect.Type{
 	"Start": reflect.TypeFor[func(context.Context) error](), "Stop": reflect.TypeFor[func(context.Context) error](),
-	"Health": reflect.TypeFor[func() error](),
+	"Health": reflect.TypeFor[func() error](), "Seam": reflect.TypeFor[func() *services.Seam](),
 }
 
 const serviceGroup = `group:"ergon.services"`
@@ -42,6 +45,7 @@ const serviceGroup = `group:"ergon.services"`
 type service struct {
 	name  string
 	value any
+	seam  *services.Seam // nil for none
 }
 
 // Service provides what a constructor returns to the application's tasks and services,
@@ -53,7 +57,9 @@ type service struct {
 //	func (c *Client) Stop(ctx context.Context) error
 //	func (c *Client) Health() error
 //
-// Each of the three methods is optional. Services start in the order of their
+// Each of the three methods is optional, as is a fourth, Seam() *services.Seam: the
+// service's calls are shown in the metrics then, and an open breaker is as an error of
+// Health is. Services start in the order of their
 // dependencies, before the first task; when one fails to start, those that were started
 // are stopped again and the application ends. They stop in reverse, after the last task
 // and after the bus was closed, each within ServiceStopTime. Health is asked often, by
@@ -75,18 +81,24 @@ func NamedService(name string, constructor any) fx.Option {
 	if name == "" {
 		name = strings.TrimLeft(of.String(), "*")
 	}
+	return named(name, of, constructor, true)
+}
+
+// named provides a service; needy says that it has to have a method of its own.
+func named(name string, of reflect.Type, constructor any, needy bool) fx.Option {
 	hook := func(call func(context.Context, service) error) any {
 		in := []reflect.Type{reflect.TypeFor[context.Context](), of}
 		t := reflect.FuncOf(in, []reflect.Type{reflect.TypeFor[error]()}, false)
 		return reflect.MakeFunc(t, func(args []reflect.Value) []reflect.Value {
-			return []reflect.Value{errorValue(call(args[0].Interface().(context.Context), service{name, args[1].Interface()}))}
+			return []reflect.Value{errorValue(call(args[0].Interface().(context.Context), service{name: name, value: args[1].Interface()}))}
 		}).Interface()
 	}
 	check := reflect.MakeFunc(
 		reflect.FuncOf([]reflect.Type{of}, []reflect.Type{reflect.TypeFor[service](), reflect.TypeFor[error]()}, false),
 		func(args []reflect.Value) []reflect.Value {
-			s := service{name, args[0].Interface()}
-			return []reflect.Value{reflect.ValueOf(s), errorValue(s.check())}
+			s := service{name: name, value: args[0].Interface()}
+			err := s.check(needy)
+			return []reflect.Value{reflect.ValueOf(s), errorValue(err)}
 		}).Interface()
 	return fx.Options(
 		// The hooks are appended when it is made: after those of what it needs, and before
@@ -115,12 +127,12 @@ func errorValue(err error) reflect.Value {
 }
 
 // check finds methods that look as if they would be called, and would not be.
-func (s service) check() error {
+func (s *service) check(needy bool) error {
 	v, found := reflect.ValueOf(s.value), false
 	if !v.IsValid() {
 		return fmt.Errorf("service %s: its constructor returned nil", s.name)
 	}
-	for _, name := range []string{"Start", "Stop", "Health"} {
+	for _, name := range []string{"Start", "Stop", "Health", "Seam"} {
 		m := v.MethodByName(name)
 		if !m.IsValid() {
 			continue
@@ -130,9 +142,12 @@ func (s service) check() error {
 				s.name, s.value, name, m.Type(), serviceMethods[name])
 		}
 	}
-	if !found {
-		return fmt.Errorf("service %s: %T has none of Start(context.Context) error, Stop(context.Context) error and Health() error: provide it with fx.Provide",
+	if !found && needy {
+		return fmt.Errorf("service %s: %T has none of Start(context.Context) error, Stop(context.Context) error, Health() error and Seam() *services.Seam: provide it with fx.Provide",
 			s.name, s.value)
+	}
+	if of, ok := s.value.(seamed); ok {
+		s.seam = of.Seam()
 	}
 	return nil
 }
@@ -191,6 +206,25 @@ func checkServices(all []service) []engine.Check {
 		if of, ok := s.value.(healthy); ok {
 			checks[i].Err = func() (err error) { defer ergon.Recover(&err); return of.Health() }()
 		}
+		if s.seam != nil {
+			checks[i].Err = errors.Join(checks[i].Err, s.seam.Health())
+		}
 	}
 	return checks
+}
+
+// seamFaults are seams that could not be told apart.
+func seamFaults(all []service) (faults []error) {
+	seen := map[string]string{}
+	for _, s := range all {
+		if s.seam == nil {
+			continue
+		}
+		name := s.seam.Name()
+		if other, twice := seen[name]; twice {
+			faults = append(faults, fmt.Errorf("services %s and %s: both are called %q by their seams, and their metrics could not be told apart: give one of them another name", other, s.name, name))
+		}
+		seen[name] = s.name
+	}
+	return faults
 }

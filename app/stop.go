@@ -45,7 +45,11 @@ func (r *Runner) Abort() { r.fleet.abort() }
 
 // StopTime is how long Stop may take, and the stop of all services after it.
 func (r *Runner) StopTime() time.Duration {
-	return r.engineStopTime() + forceWithin + stopReserve + telemetryReserve + time.Duration(len(r.services))*ServiceStopTime
+	d := r.engineStopTime() + forceWithin + stopReserve + telemetryReserve + time.Duration(len(r.services))*ServiceStopTime
+	if r.shared.lent.Load() {
+		d += stopReserve // the bus ends last
+	}
+	return d
 }
 
 func (r *Runner) engineStopTime() time.Duration {
@@ -59,7 +63,7 @@ func (r *Runner) engineStopTime() time.Duration {
 // Stop drains every task, and closes what Start opened: it stops fetching, gives back
 // what never started, lets the rest finish within shutdown.grace and settle, closes
 // sources and sinks, then publishers, the bus and its server, the admin server, and
-// telemetry. Services are stopped after it, by fx. When ctx ends the drain is cut
+// telemetry. Services are stopped after it, by fx, and a bus that they use after them. When ctx ends the drain is cut
 // short, as by Abort. It is idempotent.
 func (r *Runner) Stop(ctx context.Context) error {
 	var err error
@@ -105,8 +109,8 @@ func (r *Runner) close(ctx context.Context) error {
 	if r.letters != nil {
 		errs = append(errs, r.letters.Close(ctx))
 	}
-	if r.conn != nil && r.opts.Conn == nil {
-		errs = append(errs, r.conn.Close(ctx))
+	if r.conn != nil && !r.shared.lent.Load() { // else when the services are done with it
+		errs = append(errs, r.shared.close(ctx))
 	}
 	r.ballast.Release()
 	return errors.Join(append(errs, r.closeAdmin(ctx), r.closeTelemetry(ctx))...)

@@ -9,6 +9,7 @@ import (
 
 	"github.com/ergon-framework/ergon/app/config"
 	"github.com/ergon-framework/ergon/engine"
+	"github.com/ergon-framework/ergon/services"
 	"github.com/ergon-framework/ergon/telemetry"
 )
 
@@ -17,7 +18,8 @@ import (
 // down after that: what the end of a run has to say goes through it too.
 type Telemetry struct {
 	*telemetry.Telemetry
-	tasks atomic.Pointer[[]*life]
+	tasks    atomic.Pointer[[]*life]
+	services atomic.Pointer[[]service]
 }
 
 // OpenTelemetry makes what the configuration and the OTEL_* variables ask for. env
@@ -31,7 +33,7 @@ func OpenTelemetry(ctx context.Context, c *config.Config, env func(string) (stri
 		cfg.Service = c.App
 	}
 	made, err := telemetry.New(ctx, telemetry.Options{
-		Config: cfg, Env: env, Version: version(), Logger: log, Engines: t.metrics, Prometheus: !c.Admin.IsOff(),
+		Config: cfg, Env: env, Version: version(), Logger: log, Engines: t.metrics, Services: t.calls, Prometheus: !c.Admin.IsOff(),
 	})
 	t.Telemetry = made
 	return t, err
@@ -46,6 +48,20 @@ func (t *Telemetry) metrics() []engine.Metrics {
 	all := make([]engine.Metrics, len(*tasks))
 	for i, l := range *tasks {
 		all[i] = l.Metrics()
+	}
+	return all
+}
+
+// calls are those of all services that have a seam.
+func (t *Telemetry) calls() (all []services.Metrics) {
+	made := t.services.Load()
+	if made == nil {
+		return nil
+	}
+	for _, s := range *made {
+		if s.seam != nil {
+			all = append(all, s.seam.Metrics())
+		}
 	}
 	return all
 }
@@ -67,6 +83,7 @@ func (r *Runner) tellRun(ctx context.Context) (err error) {
 		}
 		r.own = true
 	}
+	r.telemetry.services.Store(&r.services)
 	r.events = telemetry.Limit(r.log.Handler(), telemetry.LimitOptions{})
 	r.observe = engine.LogEvents(slog.New(r.events), r.opts.Config.Telemetry.EventLog()...)
 	return nil

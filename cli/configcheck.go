@@ -81,7 +81,10 @@ func (c *command) checked() (*config.Resolved, []config.Warning, error) {
 		return nil, nil, err
 	}
 	warnings := r.Warnings()
-	tasks, err := c.registered()
+	tasks, err := c.registered(app.Options{Config: r.Config})
+	if _, ok := errors.AsType[*app.WiringError](err); ok { // of the services
+		return nil, nil, wiringFaults(r, err)
+	}
 	if err != nil {
 		return nil, nil, fmt.Errorf("make this program's tasks, to check what the configuration binds them to: %w", err)
 	}

@@ -46,10 +46,15 @@ func usageArgs(cmd *cobra.Command) {
 }
 
 // withTasks makes the program's tasks and has them checked, starts the services that
-// they stand on, has them used, and stops the services.
-func (c *command) withTasks(check func(app.Registered) error, use func() error) error {
-	var tasks app.Registered
-	fxApp := fx.New(c.modules, app.Registry, fx.Populate(&tasks), fx.NopLogger, fx.RecoverFromPanics())
+// they stand on, has them used, and stops the services. use gets the bus that services
+// use too, which is opened when somebody needs it, and closed at the end.
+func (c *command) withTasks(opts app.Options, check func(app.Registered) error, use func(*app.Bus) error) error {
+	var (
+		tasks app.Registered
+		bus   *app.Bus
+	)
+	opts.Interrupt = c.stop.ctx
+	fxApp := fx.New(c.modules, app.Registry, fx.Supply(opts), fx.Populate(&tasks, &bus), fx.NopLogger, fx.RecoverFromPanics())
 	if err := fxApp.Err(); err != nil {
 		return err
 	}
@@ -61,7 +66,7 @@ func (c *command) withTasks(check func(app.Registered) error, use func() error) 
 	if err := fxApp.Start(starting); err != nil { // fx has stopped what it had started
 		return fmt.Errorf("start the services of the tasks: %w", err)
 	}
-	err := use()
+	err := use(bus)
 	stopping, cancel := context.WithTimeout(context.WithoutCancel(c.stop.ctx), fx.DefaultTimeout)
 	defer cancel()
 	if stopErr := fxApp.Stop(stopping); stopErr != nil {

@@ -36,14 +36,15 @@ func (c *command) tasksCommand() *cobra.Command {
 }
 
 func (c *command) tasks() error {
-	if _, err := c.logger(slog.LevelWarn); err != nil {
+	log, err := c.logger(slog.LevelWarn)
+	if err != nil {
 		return err
 	}
 	cfg, _, err := c.load(false)
 	if err != nil {
 		return err
 	}
-	registered, err := c.registered()
+	registered, err := c.registered(app.Options{Config: cfg, Logger: log})
 	if err != nil {
 		return err
 	}
@@ -88,8 +89,8 @@ func (c *command) tasks() error {
 
 // registered makes the tasks of this program's modules, with the services that they need.
 // Nothing is started.
-func (c *command) registered() (tasks app.Registered, err error) {
-	err = fx.New(c.modules, app.Registry, fx.Populate(&tasks), fx.NopLogger, fx.RecoverFromPanics()).Err()
+func (c *command) registered(opts app.Options) (tasks app.Registered, err error) {
+	err = fx.New(c.modules, app.Registry, fx.Supply(opts), fx.Populate(&tasks), fx.NopLogger, fx.RecoverFromPanics()).Err()
 	return tasks, err
 }
 

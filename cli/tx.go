@@ -131,22 +131,24 @@ func (c *command) txRun(t *txRun) error {
 		once, err = app.NewOnce(tasks, cfg, t.task)
 		return err
 	}
-	return c.withTasks(check, func() error {
+	return c.withTasks(app.Options{Config: cfg, Logger: log}, check, func(bus *app.Bus) error {
 		once.Attempts, once.Bury, once.Abort = t.attempts, t.deadLetter, c.stop.force
 		if t.dryRun && t.id == "" {
 			return c.txEnd(t, once, found)
 		}
-		return c.withBus(cfg.Bus, log, func(conn *app.Conn) error {
-			if t.id != "" {
-				if found, err = c.txFind(t, conn, cfg); err != nil {
-					return err
-				}
+		conn, err := bus.Conn(c.stop.ctx)
+		if err != nil {
+			return err
+		}
+		if t.id != "" {
+			if found, err = c.txFind(t, conn, cfg); err != nil {
+				return err
 			}
-			if !t.dryRun {
-				once.Conn = conn
-			}
-			return c.txEnd(t, once, found)
-		})
+		}
+		if !t.dryRun {
+			once.Conn = conn
+		}
+		return c.txEnd(t, once, found)
 	})
 }
 

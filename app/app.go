@@ -6,6 +6,7 @@
 //
 //	var Module = fx.Module("retail",
 //		fx.Provide(regions.New), // or app.Service, if it has something to open and to close
+//		// app.Configured("rates", httpapi.New), if its part of ergon.yaml makes it
 //		app.Tasks(func(r regions.Lookup) app.Task { return app.Consume("score", &Scorer{r}) }),
 //	)
 //

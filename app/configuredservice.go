@@ -29,8 +29,9 @@ var (
 // The constructor's first parameter is a services.Setup of spec.KV, spec.HTTP, spec.SQL
 // or spec.LLM, which says what kind the configuration must be of; it is filled in with the
 // name, the keys and the policy, Options.Logger, and the meters of Options.Telemetry, which
-// the command line gives a run. Whatever else it takes
-// is injected, the *[Bus] among it; it returns the service, or the service and an error.
+// the command line gives a run. Whatever else it takes is injected, the *[Bus] among it; it
+// returns the service, or the service and an error. Two services of one type are told apart
+// by types of their own: a struct that embeds it has its methods.
 //
 // The service is provided under its type and lives as one of app.Service does, but that it
 // may have no method at all. If it has Seam() *services.Seam, /readyz and /status show its

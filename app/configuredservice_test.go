@@ -9,7 +9,6 @@ import (
 	"path/filepath"
 	"runtime"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -30,12 +29,12 @@ import (
 
 // rates is a service as a user writes one, which does what it is asked for.
 type rates struct {
-	of    *svc.Operation
-	seam  *svc.Seam
-	url   string
-	free  chan struct{} // ends what is stuck
-	stuck sync.WaitGroup
-	kept  context.Context //nolint:containedctx // what a service must not do
+	of   *svc.Operation
+	seam *svc.Seam
+	url  string
+	free chan struct{}        // ends what is stuck
+	left chan struct{}        // gets one when that has ended
+	kept chan context.Context // of a call
 }
 
 func newRates(s svc.Setup[spec.HTTP]) (*rates, error) {
@@ -43,12 +42,12 @@ func newRates(s svc.Setup[spec.HTTP]) (*rates, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &rates{seam: seam, of: seam.Operation("of", svc.Idempotent), url: s.Config.URL, free: make(chan struct{})}, nil
+	return &rates{seam: seam, of: seam.Operation("of", svc.Idempotent), url: s.Config.URL, free: make(chan struct{}), left: make(chan struct{}, 1), kept: make(chan context.Context, 1)}, nil
 }
 
 func (r *rates) Seam() *svc.Seam { return r.seam }
 
-func (r *rates) Stop(context.Context) error { close(r.free); r.stuck.Wait(); return nil }
+func (r *rates) Stop(context.Context) error { close(r.free); return nil }
 
 func (r *rates) Of(ctx context.Context, what string) (string, error) {
 	return svc.Call(ctx, r.of, what, r.ask)
@@ -75,9 +74,8 @@ func (r *rates) ask(ctx context.Context, what string) (string, error) {
 		<-ctx.Done()
 		return "", ctx.Err()
 	case "stuck": // and does not even look
-		r.stuck.Add(1)
-		defer r.stuck.Done()
 		<-r.free
+		r.left <- struct{}{}
 	case "cancels": // its own
 		ctx, cancel := context.WithCancel(ctx)
 		cancel()
@@ -87,11 +85,12 @@ func (r *rates) ask(ctx context.Context, what string) (string, error) {
 	case "drained": // what a source says
 		return "", ergon.ErrDrained
 	case "keeps":
-		r.kept = ctx
+		_ = ctx.Done() // as clients do that watch it
+		r.kept <- ctx
 	case "late": // the context of a call that has ended
-		if r.kept != nil {
-			return "", fmt.Errorf("too late: %w", r.kept.Err())
-		}
+		ended := <-r.kept
+		<-ended.Done()
+		return "", fmt.Errorf("too late: %w", ended.Err())
 	case "unknown":
 		return "", ergon.Business("there is no such currency")
 	case "down":
@@ -164,13 +163,17 @@ func TestServicesSteerNothing(t *testing.T) {
 			fine++
 		}
 	})
-	var runner *app.Runner
-	var log buffer
-	fxApp := fx.New(quoting, app.Module, fx.Supply(app.Options{Config: cfg, UntilEmpty: true, Logger: logTo(&log)}), fx.Populate(&runner), fx.NopLogger)
+	var (
+		runner  *app.Runner
+		service *rates
+		log     buffer
+	)
+	fxApp := fx.New(quoting, app.Module, fx.Supply(app.Options{Config: cfg, UntilEmpty: true, Logger: logTo(&log)}), fx.Populate(&runner, &service), fx.NopLogger)
 	require.NoError(t, fxApp.Start(t.Context()))
 	<-runner.Done()
 	require.NoError(t, runner.Err(), "no service ends a run")
 	require.NoError(t, fxApp.Stop(context.WithoutCancel(t.Context())))
+	<-service.left
 	got := map[string]string{}
 	withBus(t, cfg, func(b *bus.Bus) {
 		stored := 0
@@ -218,7 +221,7 @@ func TestServicesAreShown(t *testing.T) {
 		code, body, err = fetch(t, at+"/readyz")
 		return err == nil && code == 503
 	}, 20*time.Second, 10*time.Millisecond)
-	require.Contains(t, body, "the circuit breaker is open: the next call is let through in")
+	require.Contains(t, body, "service rates: the circuit breaker is open: the next call is let through in")
 	require.Contains(t, body, "the latest failure: SYSTEM: connection refused")
 	_, status, err := fetch(t, at+"/status")
 	require.NoError(t, err)

@@ -78,12 +78,14 @@ func NewRunner(in runnerIn) (*Runner, error) {
 	sortServices(r.services)
 	var err error
 	r.tasks, err = bind(in.Tasks, in.Options)
-	faults := append(in.Setups.faults(), seamFaults(r.services)...)
-	if wiring, ok := errors.AsType[*WiringError](err); ok {
-		faults = append(wiring.Faults, faults...)
-	}
-	if len(faults) > 0 {
+	if faults := append(in.Setups.faults(), seamFaults(r.services)...); len(faults) > 0 {
+		if wiring, ok := errors.AsType[*WiringError](err); ok {
+			faults = append(wiring.Faults, faults...)
+		}
 		return nil, &WiringError{faults}
+	}
+	if err != nil {
+		return nil, err
 	}
 	// The context of a start bounds the start alone, and values of it are nobody's.
 	r.fleet = newFleet(context.Background(), in.Options.Config.Runner, r.log)
@@ -92,9 +94,9 @@ func NewRunner(in runnerIn) (*Runner, error) {
 	return r, nil
 }
 
-// Start opens the bus, if no service has, makes sure of streams and consumers, and starts every
-// task. ctx bounds the start alone. On error everything that was opened is
-// closed again.
+// Start opens the bus, if no service has, makes sure of streams and consumers, and
+// starts every task. ctx bounds the start alone. On error everything that was opened
+// is closed again.
 func (r *Runner) Start(ctx context.Context) (err error) {
 	ctx, uninterrupted := r.opts.interruptible(ctx)
 	defer uninterrupted()

@@ -206,8 +206,12 @@ func checkServices(all []service) []engine.Check {
 		if of, ok := s.value.(healthy); ok {
 			checks[i].Err = func() (err error) { defer ergon.Recover(&err); return of.Health() }()
 		}
-		if s.seam != nil {
-			checks[i].Err = errors.Join(checks[i].Err, s.seam.Health())
+		if s.seam == nil {
+			continue
+		}
+		if err := s.seam.Health(); err != nil { // whose it is, the check says
+			text := strings.TrimPrefix(err.Error(), fmt.Sprintf("service %q: ", s.name))
+			checks[i].Err = errors.Join(checks[i].Err, errors.New(text))
 		}
 	}
 	return checks

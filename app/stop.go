@@ -63,8 +63,8 @@ func (r *Runner) engineStopTime() time.Duration {
 // Stop drains every task, and closes what Start opened: it stops fetching, gives back
 // what never started, lets the rest finish within shutdown.grace and settle, closes
 // sources and sinks, then publishers, the bus and its server, the admin server, and
-// telemetry. Services are stopped after it, by fx, and a bus that they use after them. When ctx ends the drain is cut
-// short, as by Abort. It is idempotent.
+// telemetry. Services are stopped after it, by fx, and after them a bus that they use.
+// When ctx ends the drain is cut short, as by Abort. It is idempotent.
 func (r *Runner) Stop(ctx context.Context) error {
 	var err error
 	r.stopped.Do(func() {

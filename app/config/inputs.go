@@ -141,7 +141,7 @@ func (l *loader) inNames(root *node) {
 		}
 	}
 	found := map[string]path{}
-	for _, k := range l.ofNames(root, func(k variableKey) bool { return k.path.named() }) {
+	for _, k := range l.ofNames(func(k variableKey) bool { return k.path.named() }) {
 		is := false
 		for _, v := range k.variables(k.path) {
 			if l.set(v.Name) == "" {
@@ -161,7 +161,7 @@ func (l *loader) inNames(root *node) {
 
 // ofNames are the keys with a variable that want takes, those below the name of a task or
 // of a service once for each that the file names.
-func (l *loader) ofNames(root *node, want func(variableKey) bool) (out []variableKey) {
+func (l *loader) ofNames(want func(variableKey) bool) (out []variableKey) {
 	for _, k := range l.keys {
 		switch {
 		case !want(k):
@@ -192,14 +192,16 @@ func (l *loader) replaced(p path) bool {
 	if len(p) < 3 || !p.named() {
 		return false
 	}
-	of, file := strings.CutSuffix(p[len(p)-1], fileKey)
+	own, file := strings.CutSuffix(p[len(p)-1], fileKey)
+	beside := append(p[:len(p)-1:len(p)-1], own)
 	for _, k := range l.keys {
-		switch {
-		case !k.path.named() || len(k.path) != len(p):
-		case k.path.of(p[1]).String() == p.String():
-			return !k.group && l.set(nameOf(p)) != "" || k.secret && !k.group && l.set(nameOf(p)+fileVariable) != ""
-		case file && k.secret && k.path.of(p[1]).String() == append(slices.Clone(p[:len(p)-1]), of).String():
-			return l.set(nameOf(k.path.of(p[1]))) != "" && !k.group || l.set(nameOf(k.path.of(p[1]))+fileVariable) != ""
+		if !k.path.named() || len(k.path) != len(p) {
+			continue
+		}
+		at := k.path.of(p[1])
+		won := !k.group && l.set(nameOf(at)) != "" || k.secret && l.set(nameOf(at)+fileVariable) != ""
+		if slices.Equal(at, p) || file && k.secret && slices.Equal(at, beside) {
+			return won
 		}
 	}
 	return false

@@ -140,7 +140,7 @@ func headerGroup(names []header, at place) *node {
 // fromFiles puts what the files of secrets hold in the place of the keys that name
 // them. Where a variable wins over the key they are not read.
 func (l *loader) fromFiles(root *node) *node {
-	for _, k := range l.ofNames(root, func(k variableKey) bool { return k.secret }) {
+	for _, k := range l.ofNames(func(k variableKey) bool { return k.secret }) {
 		keyPath := append(k.path[:len(k.path)-1:len(k.path)-1], k.path[len(k.path)-1]+fileKey)
 		n := root.find(keyPath)
 		if n == nil {

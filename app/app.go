@@ -6,7 +6,7 @@
 //
 //	var Module = fx.Module("retail",
 //		fx.Provide(regions.New), // or app.Service, if it has something to open and to close
-//		// app.Configured("rates", httpapi.New), if its part of ergon.yaml makes it
+//		app.Configured("rates", newRates), // what services.rates of ergon.yaml says
 //		app.Tasks(func(r regions.Lookup) app.Task { return app.Consume("score", &Scorer{r}) }),
 //	)
 //

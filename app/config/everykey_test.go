@@ -13,7 +13,7 @@ import (
 // arrive: as the value's origin, or, where the rest of the file does not allow it, as the
 // place of a fault of that key, or of those beside it. A new key without them has to be added to the list.
 func TestEveryKeyHasAVariableAndAFlag(t *testing.T) {
-	const text = "tasks: { t: { source: { jetstream: { stream: S, subjects: [s] } }, producer: { loop: { concurrency: 2 } } } }"
+	const tasks = "tasks: { t: { source: { jetstream: { stream: S, subjects: [s] } }, producer: { loop: { concurrency: 2 } } } }"
 	var none []string
 	groups := map[string]int{}
 	for _, k := range config.Keys() {
@@ -22,6 +22,12 @@ func TestEveryKeyHasAVariableAndAFlag(t *testing.T) {
 			continue
 		}
 		path := strings.Replace(k.Path, "*", "t", 1)
+		text := tasks
+		for kind, service := range map[string]string{"kv": "bucket: B", "http": `url: "https://h"`, "sql": `url: "sqlite:f"`, "llm": `url: "https://h", model: m`} {
+			if strings.HasPrefix(path, "services.t."+kind+".") || kind == "kv" && strings.HasPrefix(path, "services.t.policy.") {
+				text += "\nservices: { t: { " + kind + ": { " + service + " } } }"
+			}
+		}
 		value := map[string]string{
 			"text": "~/x", "true or false": "true", "whole number": "3", "number": "0.75", "duration": "3s",
 		}[k.Type]
@@ -29,7 +35,7 @@ func TestEveryKeyHasAVariableAndAFlag(t *testing.T) {
 			value = k.Words[len(k.Words)-1]
 		}
 		require.NotEmpty(t, value, "%s is of type %s", path, k.Type)
-		variable := strings.Replace(k.Variable, "<TASK>", "T", 1)
+		variable := strings.NewReplacer("<TASK>", "T", "<SERVICE>", "T").Replace(k.Variable)
 		arrives(t, text, path, "$"+variable, config.Inputs{Env: world(variable + "=" + value)})
 		flag := config.Inputs{Flags: []config.Flag{{Name: "--set", Path: path, Value: value}}}
 		if k.Secret { // of which TestFlags says what is refused
@@ -40,11 +46,11 @@ func TestEveryKeyHasAVariableAndAFlag(t *testing.T) {
 		group, _, _ := strings.Cut(path, ".")
 		groups[group]++
 	}
-	for _, group := range []string{"app", "bus", "runner", "admin", "telemetry", "dead_letters", "parking", "tasks"} {
+	for _, group := range []string{"app", "bus", "runner", "admin", "telemetry", "dead_letters", "parking", "tasks", "services"} {
 		require.NotZero(t, groups[group], group)
 	}
 	for _, path := range none {
-		require.Regexp(t, `^streams\.\*\.|^tasks\.\*\.(routes\.\*\.|transform\.|source\.jetstream\.subjects$|(consumer|producer)\.fetch\.extra$)|^telemetry\.(sensitive|resource|otlp\.headers)$`, path)
+		require.Regexp(t, `^streams\.\*\.|^tasks\.\*\.(routes\.\*\.|transform\.|source\.jetstream\.subjects$|(consumer|producer)\.fetch\.extra$)|^services\.\*\.http\.headers$|^telemetry\.(sensitive|resource|otlp\.headers)$`, path)
 	}
 }
 

@@ -112,7 +112,7 @@ func TestServiceVariables(t *testing.T) {
 	require.Contains(t, wrong(t, one, config.Inputs{Flags: []config.Flag{{Name: "--set", Path: "services.rates.http.bearer", Value: "x"}}})[0],
 		"set ERGON_SERVICES_RATES_HTTP_BEARER, or ERGON_SERVICES_RATES_HTTP_BEARER_FILE")
 	_, err := config.Resolve("", nil, config.Inputs{Env: world("ERGON_SERVICES_RATES_HTTP_BEARER=a")})
-	require.NoError(t, err, "without a file nobody knows the services")
+	require.EqualError(t, err, "$ERGON_SERVICES_RATES_HTTP_BEARER: it is a service's, and there is no file that names the service: name the file with -f, or unset the variable")
 }
 
 // Whatever prints a configuration, or a part of it, prints no secret of a service.

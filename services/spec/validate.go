@@ -101,8 +101,11 @@ func (h HTTP) Validate() error {
 	if strings.Contains(h.User, ":") {
 		f.add("user", "it ends at the first colon where it is sent: take another")
 	}
-	if (h.Cert == "") != (h.Key == "") {
+	switch {
+	case h.Cert != "" && h.Key == "":
 		f.add("cert", "cert and key need each other")
+	case h.Cert == "" && h.Key != "":
+		f.add("key", "cert and key need each other")
 	}
 	if u, err := url.Parse(h.Proxy); h.Proxy != "" && h.Proxy != "environment" &&
 		(err != nil || u.Host == "" || !slices.Contains([]string{"http", "https", "socks5"}, u.Scheme)) {

@@ -160,6 +160,7 @@ func (o *Operation) classify(ctx context.Context, own *attempt.Context, err erro
 
 // failed names the operation in an error of it.
 func (o *Operation) failed(err error, attempts int) error {
+	err = resilience.Again(err) // final in here is not final for the engine
 	named := &ergon.Error{Category: ergon.CategoryOf(err)}
 	inner := err
 	if e, ok := err.(*ergon.Error); ok {

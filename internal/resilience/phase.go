@@ -194,6 +194,14 @@ type finalError struct{ error }
 
 func (f finalError) Unwrap() error { return f.error }
 
+// Again takes off what Final put on: whoever gets the error decides anew.
+func Again(err error) error {
+	if f, ok := err.(finalError); ok {
+		return f.error
+	}
+	return err
+}
+
 // Run is one phase of one transaction that failed at its first attempt and goes
 // through the retry policy. It is used once.
 type Run struct {

@@ -60,6 +60,8 @@ var rules = []rule{
 		"a test kit takes no assertion library into a user's tests, and no client library either"},
 	{"services/httpapi", []string{"", "internal/...", "services", "services/spec"}, []string{"go.opentelemetry.io/otel"},
 		"a service goes through the seam, and knows its client library and no engine"},
+	{"services/httpapi/httpapitest", []string{"services", "services/spec"}, nil,
+		"a fake is a server: the client under test is the real one, and takes no assertion library along"},
 	{"services/sql", []string{"", "internal/...", "services", "services/spec"}, []string{"go.opentelemetry.io/otel", "github.com/jackc/pgx/v5", "modernc.org/sqlite"},
 		"a service goes through the seam, and knows its client library and no engine"},
 	{"services/llm", []string{"", "internal/...", "services", "services/spec"}, []string{"go.opentelemetry.io/otel", "github.com/openai/openai-go"},
@@ -93,7 +95,7 @@ var rules = []rule{
 }
 
 // testKits are for tests: no package that ships may import one.
-var testKits = []string{"ergontest", "connectors/connectortest", "internal/natstest", "services/kv/kvtest"}
+var testKits = []string{"ergontest", "connectors/connectortest", "internal/natstest", "services/kv/kvtest", "services/httpapi/httpapitest", "services/llm/llmtest"}
 
 type goPackage struct {
 	ImportPath, Name, Doc string

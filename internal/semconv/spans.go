@@ -95,4 +95,9 @@ const (
 	AttrService   = "ergon.service"
 	AttrOperation = "ergon.service.operation"
 	AttrAttempts  = "ergon.service.attempts"
+
+	// Of OpenTelemetry's own, of a call over HTTP.
+	AttrHTTPMethod    = "http.request.method"
+	AttrHTTPStatus    = "http.response.status_code"
+	AttrServerAddress = "server.address"
 )

@@ -137,6 +137,9 @@ func (o *Operation) again(ctx context.Context, err error) bool {
 // classify is the one place where a failure of a service gets its category. ctx is the
 // caller's context, own the attempt's.
 func (o *Operation) classify(ctx context.Context, own *attempt.Context, err error) error {
+	if err, final := resilience.Again(err); final { // it stays in front, where it is found again
+		return resilience.Final(o.classify(ctx, own, err))
+	}
 	if _, ok := errors.AsType[*ergon.Error](err); ok {
 		return err // whoever made it knew
 	}
@@ -160,7 +163,7 @@ func (o *Operation) classify(ctx context.Context, own *attempt.Context, err erro
 
 // failed names the operation in an error of it.
 func (o *Operation) failed(err error, attempts int) error {
-	err = resilience.Again(err) // final in here is not final for the engine
+	err, _ = resilience.Again(err) // final in here is not final for the engine
 	named := &ergon.Error{Category: ergon.CategoryOf(err)}
 	inner := err
 	if e, ok := err.(*ergon.Error); ok {

@@ -303,3 +303,14 @@ func BenchmarkCall(b *testing.B) {
 		})
 	}
 }
+
+// A service that takes longer than most has the default policy with a time of its own, and a
+// policy that was given as it is.
+func TestSetupWithin(t *testing.T) {
+	s := services.Setup[int]{Name: "judge"}.Within(time.Minute)
+	want := policy.DefaultService()
+	want.Retry.Timeout = policy.Duration(time.Minute)
+	require.Equal(t, want, s.Policy)
+	s.Policy.Retry.Timeout = policy.Duration(time.Second)
+	require.Equal(t, s, s.Within(time.Minute))
+}

@@ -2,6 +2,7 @@ package services
 
 import (
 	"log/slog"
+	"time"
 
 	"go.opentelemetry.io/otel/metric"
 	"go.opentelemetry.io/otel/metric/noop"
@@ -16,7 +17,8 @@ type Setup[C any] struct {
 	Name string
 	// Config says how it is reached.
 	Config C
-	// Policy bounds its calls. The zero value is [policy.DefaultService].
+	// Policy bounds its calls. The zero value is [policy.DefaultService], unless the
+	// service's constructor says otherwise.
 	Policy policy.Phase
 	// Logger gets what no call returns. Default: nowhere.
 	Logger *slog.Logger
@@ -31,6 +33,17 @@ func (s Setup[C]) Seam(opts ...Option) (*Seam, error) {
 		p = policy.DefaultService()
 	}
 	return New(s.Name, p, opts...)
+}
+
+// Within returns the setup with the default policy written down, and d as the time of an
+// attempt, where Policy is the zero value. It is for the author of a service that takes
+// longer than most.
+func (s Setup[C]) Within(d time.Duration) Setup[C] {
+	if s.Policy == (policy.Phase{}) {
+		s.Policy = policy.DefaultService()
+		s.Policy.Retry.Timeout = policy.Duration(d)
+	}
+	return s
 }
 
 // Log returns the logger, which says whose line it is.

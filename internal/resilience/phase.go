@@ -194,12 +194,13 @@ type finalError struct{ error }
 
 func (f finalError) Unwrap() error { return f.error }
 
-// Again takes off what Final put on: whoever gets the error decides anew.
-func Again(err error) error {
+// Again takes off what Final put on, and reports whether it had: whoever gets the error
+// decides anew.
+func Again(err error) (error, bool) {
 	if f, ok := err.(finalError); ok {
-		return f.error
+		return f.error, true
 	}
-	return err
+	return err, false
 }
 
 // Run is one phase of one transaction that failed at its first attempt and goes

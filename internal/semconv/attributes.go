@@ -20,6 +20,8 @@ const (
 	typeString = "string"
 	typeInt    = "int"
 	typeDouble = "double"
+	typeBool   = "boolean"
+	typeList   = "string[]"
 )
 
 var (
@@ -103,6 +105,18 @@ func Attributes() []Attribute {
 		{AttrHTTPMethod, "Of a call over HTTP, the request's method.", typeString, onCalls, nil},
 		{AttrHTTPStatus, "The status of the last attempt's answer.", typeInt, onCalls, nil},
 		{AttrServerAddress, "The host that was asked.", typeString, onCalls, nil},
+		{AttrGenAIOperation, "Of a call of a language model: `chat`.", typeString, onCalls, nil},
+		{AttrGenAIProvider, "Whose API it speaks: `openai`, whoever offers it.", typeString, onCalls, nil},
+		{AttrGenAIRequestModel, "The model that was asked.", typeString, onCalls, nil},
+		{AttrGenAIMaxTokens, "How many tokens it may answer, where that is bounded.", typeInt, onCalls, nil},
+		{AttrGenAITemperature, "How freely it answers.", typeDouble, onCalls, nil},
+		{AttrGenAIStream, "Whether the answer comes piece by piece.", typeBool, onCalls, nil},
+		{AttrGenAIOutputType, "`json` where the answer has a Go type, else `text`.", typeString, onCalls, nil},
+		{AttrGenAIResponseModel, "The model that answered, as the endpoint says.", typeString, onCalls, nil},
+		{AttrGenAIResponseID, "The endpoint's ID of the answer.", typeString, onCalls, nil},
+		{AttrGenAIFinish, "Why the answer ended: `stop`, `length`, `content_filter`.", typeList, onCalls, nil},
+		{AttrGenAIInput, "Tokens of the prompt, of the last attempt.", typeInt, onCalls, nil},
+		{AttrGenAIOutput, "Tokens of the answer, of the last attempt.", typeInt, onCalls, nil},
 		{AttrErrorType, "What kind of failure it was. Absent where nothing failed.", typeString, onFailed, categories},
 		{"messaging.message.id", "The transaction's ID.", typeString, onTransaction, nil},
 		{"messaging.message.conversation_id", "As `ergon.transaction.correlation_id`.", typeString, onTransaction, nil},

@@ -25,7 +25,14 @@ const (
 	AttrErrorType = "error.type"
 	AttrLimit     = "ergon.limit"  // slots, window, or the phase of a bulkhead
 	AttrSignal    = "ergon.signal" // traces, metrics or logs
+
+	AttrGenAITokenType = "gen_ai.token.type" // input or output
 )
+
+// MetricTokens is OpenTelemetry's own. It is told by a service and not by the engine, so it
+// is not among Metrics.
+var MetricTokens = Metric{"gen_ai.client.token.usage", "{token}", "Tokens of each answer of a language model, and of its prompt.",
+	KindHistogram, []string{AttrGenAIOperation, AttrGenAIProvider, AttrGenAIRequestModel, AttrGenAITokenType, AttrServerAddress}}
 
 // The metrics.
 var (

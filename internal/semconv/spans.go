@@ -100,4 +100,18 @@ const (
 	AttrHTTPMethod    = "http.request.method"
 	AttrHTTPStatus    = "http.response.status_code"
 	AttrServerAddress = "server.address"
+
+	// Of OpenTelemetry's own, of a call of a language model.
+	AttrGenAIOperation     = "gen_ai.operation.name"
+	AttrGenAIProvider      = "gen_ai.provider.name"
+	AttrGenAIRequestModel  = "gen_ai.request.model"
+	AttrGenAIMaxTokens     = "gen_ai.request.max_tokens"
+	AttrGenAITemperature   = "gen_ai.request.temperature"
+	AttrGenAIStream        = "gen_ai.request.stream"
+	AttrGenAIOutputType    = "gen_ai.output.type"
+	AttrGenAIResponseModel = "gen_ai.response.model"
+	AttrGenAIResponseID    = "gen_ai.response.id"
+	AttrGenAIFinish        = "gen_ai.response.finish_reasons"
+	AttrGenAIInput         = "gen_ai.usage.input_tokens"
+	AttrGenAIOutput        = "gen_ai.usage.output_tokens"
 )

@@ -46,7 +46,7 @@ type Client struct {
 // New returns a client. It asks nobody: whether the API is there is found out by the first
 // call. The error names the service and the setting.
 func New(s services.Setup[spec.HTTP]) (*Client, error) {
-	seam, err := s.Seam(services.Classify(classify))
+	seam, err := s.Seam(services.Classify(httpclient.Classify))
 	if err != nil {
 		return nil, err
 	}

@@ -95,7 +95,7 @@ func failed(r Request, res *http.Response, excerpt string) error {
 	if res.Header.Get("Location") != "" && res.StatusCode < 400 {
 		err.Body = "redirects are followed on the host of url alone, with the method that was asked: is url still right?"
 	}
-	category, again := verdict(err.Status)
+	category, again := httpclient.Verdict(err.Status)
 	if !again {
 		return resilience.Final(&ergon.Error{Category: category, Err: err})
 	}

@@ -17,6 +17,10 @@ type LLM struct {
 	Model string `json:"model" yaml:"model"`
 	// How freely it answers, from 0 to 2. Default 0.
 	Temperature float64 `json:"temperature" yaml:"temperature" jsonschema:"minimum=0,maximum=2"`
+	// Whether each request has a seed, made of its transaction's ID and attempt, by which
+	// an endpoint that knows seeds answers the same again. Some refuse what they don't
+	// know. Default false.
+	Seed bool `json:"seed" yaml:"seed"`
 	// The most that it answers, in tokens. 0 is what the endpoint allows. Default 1024.
 	MaxTokens int `json:"max_tokens" yaml:"max_tokens" jsonschema:"minimum=0"`
 }

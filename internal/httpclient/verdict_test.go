@@ -1,4 +1,4 @@
-package httpapi
+package httpclient_test
 
 import (
 	"errors"
@@ -8,6 +8,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/ergon-framework/ergon"
+	"github.com/ergon-framework/ergon/internal/httpclient"
 )
 
 // handshake is what net/http says of a TLS handshake that took too long: no context's error.
@@ -18,6 +19,6 @@ func (handshake) Timeout() bool   { return true }
 func (handshake) Temporary() bool { return true }
 
 func TestClassify(t *testing.T) {
-	require.Equal(t, ergon.CategoryTimeout, classify(fmt.Errorf("GET x: %w", handshake{})))
-	require.Empty(t, classify(errors.New("refused")))
+	require.Equal(t, ergon.CategoryTimeout, httpclient.Classify(fmt.Errorf("GET x: %w", handshake{})))
+	require.Empty(t, httpclient.Classify(errors.New("refused")))
 }

@@ -152,9 +152,9 @@ func onlyOnce(req *http.Request) {
 
 // at is the request's URL.
 func (c *Client) at(r Request) (string, error) {
-	path, query, has := strings.Cut(r.Path, "?")
-	if has || strings.Contains(path, "#") {
-		return "", ergon.Business("path %q: it has a query or a fragment: give that by httpapi.Query, and escape what is of the path by httpapi.Path", path+"?"+query)
+	path, _, query := strings.Cut(r.Path, "?")
+	if query || strings.Contains(path, "#") {
+		return "", ergon.Business("path %q: it has a query or a fragment: give that by httpapi.Query, and escape what is of the path by httpapi.Path", path)
 	}
 	for segment := range strings.SplitSeq(path, "/") {
 		plain, err := url.PathUnescape(segment)
@@ -162,7 +162,7 @@ func (c *Client) at(r Request) (string, error) {
 			return "", ergon.Business("path %q: %w", path, err)
 		}
 		if slices.Contains([]string{".", ".."}, plain) {
-			return "", ergon.Business("path %q: it has a segment that is empty, %q or %q: which asks for something else than it says", path, ".", "..")
+			return "", ergon.Business("path %q: it has a segment %q, or an empty one, and would ask for something else", path, plain)
 		}
 	}
 	at := fmt.Sprintf("%s://%s%s", c.base.Scheme, c.base.Host, strings.TrimSuffix(c.base.EscapedPath(), "/"))

@@ -19,7 +19,7 @@ import (
 type Prompt struct {
 	// System says what it is to do; may be empty.
 	System string `json:"system,omitempty"`
-	// User is what it is to do that with. Required.
+	// User is what it is to do that with.
 	User string `json:"user"`
 }
 

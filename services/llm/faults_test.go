@@ -242,8 +242,9 @@ func TestEndpointsThatAreNone(t *testing.T) {
 			_, _ = io.WriteString(w, `data: {"error":{"message":"overloaded, `+llmtest.Key+`"}}`+"\n\n")
 		},
 		"SYSTEM: judge.stream: read the answer: the answer is too long: over 16777216 bytes": func(w http.ResponseWriter, r *http.Request) {
+			comment := ":" + strings.Repeat(" still here", 6000) + "\n"
 			for r.Context().Err() == nil {
-				if _, err := io.WriteString(w, ": still here\n"); err != nil {
+				if _, err := io.WriteString(w, comment); err != nil {
 					return
 				}
 			}

@@ -13,7 +13,7 @@ import (
 )
 
 // Call makes one call of op: fn does it, once per attempt, and ends when its context
-// does. The context is over when Call returns, so what needs it (a response's body, rows)
+// does. It must not keep the context: what needs it (a response's body, rows)
 // is read within fn. request is what an observer of calls sees, and fn gets.
 //
 // The error names the operation and has a category: BUSINESS, SYSTEM or TIMEOUT, which is

@@ -6,9 +6,9 @@ import (
 )
 
 // Flush waits until every message whose Publish began before is confirmed or
-// has failed, and its done has returned. Publishing waits meanwhile.
+// has failed, and its done has returned. Others may publish meanwhile.
 func (p *Publisher) Flush(ctx context.Context) error {
-	if p.shut.Load() { // Close collects the slots, and keeps them
+	if p.shut.Load() { // Close ends them all
 		select {
 		case <-p.done:
 			return nil
@@ -16,35 +16,16 @@ func (p *Publisher) Flush(ctx context.Context) error {
 			return fmt.Errorf("flush publisher: %w", ctx.Err())
 		}
 	}
-	return p.collect(ctx, true)
+	return p.flush(ctx)
 }
 
-// collect takes all slots, one by one as they become free, and gives them back
-// if asked to. Only one may collect: two would each hold what the other needs.
-func (p *Publisher) collect(ctx context.Context, back bool) error {
+func (p *Publisher) flush(ctx context.Context) error {
 	select {
-	case <-p.drain:
+	case <-p.room.flush():
+		return nil
 	case <-ctx.Done():
-		return fmt.Errorf("flush publisher: %w", ctx.Err())
+		return fmt.Errorf("flush publisher: %d messages are not confirmed: %w", p.room.used(), ctx.Err())
 	}
-	defer func() { p.drain <- struct{}{} }()
-	held := make([]uint32, 0, len(p.slots))
-	defer func() {
-		if back || len(held) < len(p.slots) {
-			for _, i := range held {
-				p.free <- i
-			}
-		}
-	}()
-	for len(held) < len(p.slots) {
-		select {
-		case i := <-p.free:
-			held = append(held, i)
-		case <-ctx.Done():
-			return fmt.Errorf("flush publisher: %d messages are not confirmed: %w", len(p.slots)-len(held), ctx.Err())
-		}
-	}
-	return nil
 }
 
 // Close refuses new messages with [ErrClosed], waits for the outstanding ones
@@ -55,8 +36,8 @@ func (p *Publisher) Close(ctx context.Context) error {
 	var err error
 	p.once.Do(func() {
 		p.shut.Store(true)
-		close(p.closing)
-		err = p.collect(ctx, false)
+		p.room.close()
+		err = p.flush(ctx)
 		if err != nil {
 			err = fmt.Errorf("close publisher: %w", err)
 			p.each(func(_ uint32, s *slot) (bool, error) { return true, s.abandoned() })

@@ -64,17 +64,15 @@ type Publisher struct {
 	prefix  string // of reply subjects, with its trailing dot
 	sub     *nats.Subscription
 	slots   []slot
-	wires   sync.Pool   // of *wire
-	free    chan uint32 // numbers of the slots that nobody uses
+	wires   sync.Pool // of *wire
+	room    *room
 
-	shut    atomic.Bool   // begin nothing any more
-	closing chan struct{} // closed with it
-	once    sync.Once
-	done    chan struct{} // Close has ended
-	drain   chan struct{} // one token: who has it may collect all slots
-	kick    chan struct{} // the sweeper is to look now
-	stop    chan struct{} // the sweeper is to end
-	swept   chan struct{} // it has
+	shut  atomic.Bool // begin nothing any more
+	once  sync.Once
+	done  chan struct{} // Close has ended
+	kick  chan struct{} // the sweeper is to look now
+	stop  chan struct{} // the sweeper is to end
+	swept chan struct{} // it has
 }
 
 // NewPublisher makes a Publisher and starts its sweeper, the one goroutine that
@@ -95,18 +93,12 @@ func (b *Bus) NewPublisher(cfg PublisherConfig) (*Publisher, error) {
 		timeout: cfg.Timeout,
 		prefix:  nc.NewInbox() + ".",
 		slots:   make([]slot, cfg.Window),
-		free:    make(chan uint32, cfg.Window),
-		closing: make(chan struct{}),
+		room:    newRoom(cfg.Window),
 		done:    make(chan struct{}),
-		drain:   make(chan struct{}, 1),
 		kick:    make(chan struct{}, 1),
 		stop:    make(chan struct{}),
 		swept:   make(chan struct{}),
 	}
-	for i := range p.slots {
-		p.free <- uint32(i)
-	}
-	p.drain <- struct{}{}
 	var err error
 	if p.sub, err = nc.Subscribe(p.prefix+"*.*", p.receive); err != nil {
 		return nil, fmt.Errorf("new publisher: %w", subscribeError(err))
@@ -158,19 +150,10 @@ func (p *Publisher) publish(ctx context.Context, m nats.Msg, fields []Field, don
 		done(PubAck{}, publishError(m.Subject, err))
 		return
 	}
-	var i uint32
-	select {
-	case i = <-p.free:
-	default:
-		select {
-		case i = <-p.free:
-		case <-ctx.Done():
-			done(PubAck{}, publishError(m.Subject, ctx.Err()))
-			return
-		case <-p.closing:
-			done(PubAck{}, publishError(m.Subject, ErrClosed))
-			return
-		}
+	i, err := p.room.take(ctx)
+	if err != nil {
+		done(PubAck{}, publishError(m.Subject, err))
+		return
 	}
 	deadline := time.Now().Add(p.timeout)
 	if d, ok := ctx.Deadline(); ok && d.Before(deadline) {
@@ -180,7 +163,7 @@ func (p *Publisher) publish(ctx context.Context, m nats.Msg, fields []Field, don
 	s.mu.Lock()
 	if p.shut.Load() { // read under the lock: Close fails what it finds in the slots after setting it
 		s.mu.Unlock()
-		p.free <- i
+		p.room.put(i)
 		done(PubAck{}, publishError(m.Subject, ErrClosed))
 		return
 	}
@@ -245,8 +228,8 @@ func (p *Publisher) receive(m *nats.Msg) {
 }
 
 // finish ends the use gen of slot i, unless it has ended. The slot is free only
-// after done has returned, so that who holds all slots knows that nothing is
-// being reported any more.
+// after done has returned, so that who flushes knows that nothing is being reported
+// any more.
 func (p *Publisher) finish(i, gen uint32, ack PubAck, err error) {
 	s := &p.slots[i]
 	s.mu.Lock()
@@ -260,7 +243,7 @@ func (p *Publisher) finish(i, gen uint32, ack PubAck, err error) {
 		err = publishError(subject, err)
 	}
 	done(ack, err)
-	p.free <- i
+	p.room.put(i)
 }
 
 func publishError(subject string, err error) error {

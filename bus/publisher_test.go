@@ -327,8 +327,29 @@ func TestPublisherFlushGivesUp(t *testing.T) {
 	require.ErrorIs(t, p.Flush(short), context.DeadlineExceeded)
 	confirm(t, receive(ctx, t, stream), 1)
 	require.NoError(t, receive(ctx, t, open).err)
-	require.NoError(t, p.Flush(ctx), "it gave the slots back")
+	require.NoError(t, p.Flush(ctx))
 	next := publish(ctx, p, nats.NewMsg("t.x"))
 	confirm(t, receive(ctx, t, stream), 2)
 	require.NoError(t, receive(ctx, t, next).err)
+}
+
+// A flush waits for what was on its way, and holds up nobody meanwhile.
+func TestPublisherFlushHoldsUpNobody(t *testing.T) {
+	ctx := testContext(t)
+	b := newBus(t)
+	stream := held(t, b, "t.x")
+	p := publisher(t, b, bus.PublisherConfig{Window: 2, Timeout: patience})
+	before := publish(ctx, p, nats.NewMsg("t.x"))
+	first := receive(ctx, t, stream)
+	flushed := make(chan error, 1)
+	go func() { flushed <- p.Flush(ctx) }()
+	for seq := range 100 { // some of them after the flush has begun
+		after := publish(ctx, p, nats.NewMsg("t.x"))
+		confirm(t, receive(ctx, t, stream), seq+1)
+		require.NoError(t, receive(ctx, t, after).err)
+	}
+	require.Empty(t, flushed)
+	confirm(t, first, 101)
+	require.NoError(t, receive(ctx, t, before).err)
+	require.NoError(t, receive(ctx, t, flushed))
 }

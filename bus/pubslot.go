@@ -187,7 +187,7 @@ func (p *Publisher) sweep() {
 		case <-p.kick:
 		case <-tick.C:
 		}
-		if len(p.free) == cap(p.free) {
+		if p.room.used() == 0 {
 			continue
 		}
 		connected := p.bus.publish.nc.IsConnected()

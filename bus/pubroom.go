@@ -1,0 +1,184 @@
+package bus
+
+import (
+	"context"
+	"sync"
+)
+
+// room hands out the numbers of a Publisher's free slots.
+//
+// What was freed last is taken first, for its memory is warm. Who finds nothing free is
+// woken in a chain, first come first served: a slot that comes free wakes at most one, and
+// that one, once it runs, wakes the next if there is more. What comes free meanwhile it
+// may take itself for its next messages. Handed to whoever waits, each slot would cost a
+// switch, and with many tasks each message would be another one's than the one before.
+type room struct {
+	mu      sync.Mutex
+	free    []uint32
+	size    int
+	head    *waiter // who has waited longest
+	tail    *waiter
+	waking  bool // one was given a slot and has not run yet
+	shut    bool // nothing is handed out any more
+	current *era
+	eras    []*era // in which each slot was taken
+}
+
+// waiter is a call that waits for a slot.
+type waiter struct {
+	before, next *waiter
+	given        chan struct{} // has room for one; only one is ever sent
+	slot         uint32        // valid once given
+	has, refused bool
+}
+
+// era is the time between two flushes. It is over once all that was taken in it, and
+// before it, was put back.
+type era struct {
+	open  int  // taken and not put back, and one for the era before
+	ended bool // it is not the current one any more
+	over  chan struct{}
+	after *era
+}
+
+func newRoom(size int) *room {
+	r := &room{size: size, free: make([]uint32, size), eras: make([]*era, size), current: &era{over: make(chan struct{})}}
+	for i := range r.free {
+		r.free[i] = uint32(size - 1 - i)
+	}
+	return r
+}
+
+// take waits for a slot until ctx ends (ctx's error) or the room is closed (ErrClosed).
+func (r *room) take(ctx context.Context) (uint32, error) {
+	r.mu.Lock()
+	if r.shut {
+		r.mu.Unlock()
+		return 0, ErrClosed
+	}
+	if len(r.free) > 0 {
+		i := r.pop()
+		r.mu.Unlock()
+		return i, nil
+	}
+	w := &waiter{given: make(chan struct{}, 1)}
+	r.enqueue(w)
+	r.mu.Unlock()
+	select {
+	case <-w.given:
+	case <-ctx.Done():
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	switch {
+	case w.refused:
+		return 0, ErrClosed
+	case !w.has:
+		r.remove(w)
+		return 0, ctx.Err()
+	}
+	r.waking = false
+	r.wake()
+	return w.slot, nil
+}
+
+// put gives a slot back.
+func (r *room) put(i uint32) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.free = append(r.free, i)
+	r.left(r.eras[i])
+	r.eras[i] = nil
+	r.wake()
+}
+
+// wake gives a slot to who has waited longest, unless one is being woken. The caller
+// holds the lock.
+func (r *room) wake() {
+	w := r.head
+	if w == nil || r.waking || len(r.free) == 0 {
+		return
+	}
+	r.remove(w)
+	r.waking = true
+	w.slot, w.has = r.pop(), true
+	w.given <- struct{}{}
+}
+
+func (r *room) pop() uint32 {
+	i := r.free[len(r.free)-1]
+	r.free = r.free[:len(r.free)-1]
+	r.eras[i] = r.current
+	r.current.open++
+	return i
+}
+
+func (r *room) enqueue(w *waiter) {
+	w.before = r.tail
+	if r.tail == nil {
+		r.head = w
+	} else {
+		r.tail.next = w
+	}
+	r.tail = w
+}
+
+func (r *room) remove(w *waiter) {
+	if w.before == nil {
+		r.head = w.next
+	} else {
+		w.before.next = w.next
+	}
+	if w.next == nil {
+		r.tail = w.before
+	} else {
+		w.next.before = w.before
+	}
+}
+
+// used is how many slots are taken.
+func (r *room) used() int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.size - len(r.free)
+}
+
+// flush returns a channel that is closed once every slot that is taken now was put back.
+func (r *room) flush() <-chan struct{} {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	e := r.current
+	r.current = &era{over: make(chan struct{}), open: 1}
+	e.ended, e.after = true, r.current
+	r.end(e)
+	return e.over
+}
+
+// left counts one that an era waits for. The caller holds the lock.
+func (r *room) left(e *era) {
+	e.open--
+	r.end(e)
+}
+
+// end ends an era that waits for nothing, and with it those after it that waited for it
+// alone.
+func (r *room) end(e *era) {
+	for e != nil && e.ended && e.open == 0 {
+		close(e.over)
+		if e = e.after; e != nil {
+			e.open--
+		}
+	}
+}
+
+// close refuses whoever waits or comes.
+func (r *room) close() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.shut = true
+	for w := r.head; w != nil; w = w.next {
+		w.refused = true
+		w.given <- struct{}{}
+	}
+	r.head, r.tail = nil, nil
+}

@@ -79,8 +79,14 @@ func (c *crew) busy() bool {
 	return v.Kind() == metrics.KindUint64 && v.Uint64() > uint64(busyLine*c.cores)
 }
 
-// enough reports whether a further worker would have nothing to gain.
+// enough reports whether a further worker would have nothing to gain. Until it is known
+// how long attempts take, no more are begun than have to be seen for that: otherwise each
+// of a task's first hundreds would get a worker before one has returned. If none of them
+// returns soon, the timer sees it.
 func (c *crew) enough(running int) bool {
+	if c.known < crewLeast {
+		return running-c.slow >= max(c.cores, crewLeast)
+	}
 	return c.few() && running-c.slow >= c.cores
 }
 
@@ -144,7 +150,7 @@ func (c *crew) stalled(running int, queued bool) bool {
 		return false
 	}
 	c.slow = max(2*running-c.cores, running)
-	c.usual = max(c.usual, stallAfter) // they last that long already
+	c.usual, c.known = max(c.usual, stallAfter), crewLeast // they last that long already
 	c.epoch++
 	return true
 }

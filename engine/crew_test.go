@@ -52,6 +52,27 @@ func TestComputingTakesNoMoreWorkersThanCores(t *testing.T) {
 	})
 }
 
+// A task that has just begun starts no worker for each of its first transactions, only as
+// many as have to be seen.
+func TestTheFirstBatchTakesFewWorkers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(consume(func(context.Context, ergon.Transaction[string]) (ergon.None, error) {
+			for range 50 {
+				runtime.Gosched() // whoever else could begin one does
+			}
+			return ergon.None{}, nil
+		}))
+		r.policy.Loop.Streaming, r.policy.Loop.Concurrency, r.policy.Fetch.Batch.Size = true, 256, 256
+		r.push(someNames("first", 256)...)
+		e, wait := r.start(t)
+		synctest.Wait()
+		require.EqualValues(t, 256, e.Snapshot().Succeeded)
+		require.LessOrEqual(t, e.Workers(), max(16, runtime.GOMAXPROCS(0)))
+		_, err := wait(true)
+		require.NoError(t, err)
+	})
+}
+
 // Where every attempt was short so far and all begin to wait, the queue stands still,
 // and a moment later all slots are in use; as often as that happens.
 func TestAllSlotsAreUsedOnceAttemptsWait(t *testing.T) {

@@ -7,16 +7,18 @@ import (
 
 // room hands out the numbers of a Publisher's free slots.
 //
-// What was freed last is taken first, for its memory is warm. Who finds nothing free is
-// woken in a chain, first come first served: a slot that comes free wakes at most one, and
-// that one, once it runs, wakes the next if there is more. What comes free meanwhile it
-// may take itself for its next messages. Handed to whoever waits, each slot would cost a
-// switch, and with many tasks each message would be another one's than the one before.
+// What was freed first is taken first: what was freed last is still in the caches of
+// another core. Who finds nothing free is woken in a chain, first come first served: a slot
+// that comes free wakes at most one, and that one, once it runs, wakes the next if there is
+// more. What comes free meanwhile it may take itself for its next messages. Handed to
+// whoever waits, each slot would cost a switch, and with many tasks each message would be
+// another one's than the one before.
 type room struct {
 	mu      sync.Mutex
-	free    []uint32
-	size    int
-	head    *waiter // who has waited longest
+	free    []uint32 // a ring
+	first   int      // of those that are free
+	left    int      // how many those are
+	head    *waiter  // who has waited longest
 	tail    *waiter
 	waking  bool // one was given a slot and has not run yet
 	shut    bool // nothing is handed out any more
@@ -42,9 +44,9 @@ type era struct {
 }
 
 func newRoom(size int) *room {
-	r := &room{size: size, free: make([]uint32, size), eras: make([]*era, size), current: &era{over: make(chan struct{})}}
+	r := &room{left: size, free: make([]uint32, size), eras: make([]*era, size), current: &era{over: make(chan struct{})}}
 	for i := range r.free {
-		r.free[i] = uint32(size - 1 - i)
+		r.free[i] = uint32(i)
 	}
 	return r
 }
@@ -56,7 +58,7 @@ func (r *room) take(ctx context.Context) (uint32, error) {
 		r.mu.Unlock()
 		return 0, ErrClosed
 	}
-	if len(r.free) > 0 {
+	if r.left > 0 {
 		i := r.pop()
 		r.mu.Unlock()
 		return i, nil
@@ -86,9 +88,21 @@ func (r *room) take(ctx context.Context) (uint32, error) {
 func (r *room) put(i uint32) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.free = append(r.free, i)
-	r.left(r.eras[i])
+	r.back(i)
+}
+
+// back is put for a caller that holds the lock.
+func (r *room) back(i uint32) {
+	last := r.first + r.left
+	if last >= len(r.free) {
+		last -= len(r.free)
+	}
+	r.free[last] = i
+	r.left++
+	e := r.eras[i]
 	r.eras[i] = nil
+	e.open--
+	r.end(e)
 	r.wake()
 }
 
@@ -96,7 +110,7 @@ func (r *room) put(i uint32) {
 // holds the lock.
 func (r *room) wake() {
 	w := r.head
-	if w == nil || r.waking || len(r.free) == 0 {
+	if w == nil || r.waking || r.left == 0 {
 		return
 	}
 	r.remove(w)
@@ -106,8 +120,11 @@ func (r *room) wake() {
 }
 
 func (r *room) pop() uint32 {
-	i := r.free[len(r.free)-1]
-	r.free = r.free[:len(r.free)-1]
+	i := r.free[r.first]
+	r.left--
+	if r.first++; r.first == len(r.free) {
+		r.first = 0
+	}
 	r.eras[i] = r.current
 	r.current.open++
 	return i
@@ -140,7 +157,7 @@ func (r *room) remove(w *waiter) {
 func (r *room) used() int {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return r.size - len(r.free)
+	return len(r.free) - r.left
 }
 
 // flush returns a channel that is closed once every slot that is taken now was put back.
@@ -154,14 +171,8 @@ func (r *room) flush() <-chan struct{} {
 	return e.over
 }
 
-// left counts one that an era waits for. The caller holds the lock.
-func (r *room) left(e *era) {
-	e.open--
-	r.end(e)
-}
-
 // end ends an era that waits for nothing, and with it those after it that waited for it
-// alone.
+// alone. The caller holds the lock.
 func (r *room) end(e *era) {
 	for e != nil && e.ended && e.open == 0 {
 		close(e.over)

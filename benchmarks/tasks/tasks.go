@@ -31,8 +31,8 @@ type shared struct {
 	parking *bus.Parking
 }
 
-// most is the window of a publisher that many share: each sink that is closed collects
-// all of its slots, so a hundred tasks with a hundred thousand take seconds to stop.
+// most is the window of a publisher that many share. What waits for its confirmation lies
+// in memory, and a hundred tasks' windows together are more than any server keeps busy.
 const most = 4096
 
 // Run runs a task for each of the job's parts until ctx ends or one fails. They share

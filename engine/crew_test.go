@@ -53,21 +53,29 @@ func TestComputingTakesNoMoreWorkersThanCores(t *testing.T) {
 }
 
 // A task that has just begun starts no worker for each of its first transactions, only as
-// many as have to be seen.
+// many as have to be seen; and all slots are used once those were seen to wait.
 func TestTheFirstBatchTakesFewWorkers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
+		const slots = 256
+		var g gauge
+		release := make(chan struct{})
 		r := newRig(consume(func(context.Context, ergon.Transaction[string]) (ergon.None, error) {
-			for range 50 {
-				runtime.Gosched() // whoever else could begin one does
-			}
+			g.enter()
+			defer g.leave()
+			<-release
 			return ergon.None{}, nil
 		}))
-		r.policy.Loop.Streaming, r.policy.Loop.Concurrency, r.policy.Fetch.Batch.Size = true, 256, 256
-		r.push(someNames("first", 256)...)
+		r.policy.Loop.Streaming, r.policy.Loop.Concurrency, r.policy.Fetch.Batch.Size = true, slots, slots
+		r.push(someNames("first", slots)...)
 		e, wait := r.start(t)
 		synctest.Wait()
-		require.EqualValues(t, 256, e.Snapshot().Succeeded)
-		require.LessOrEqual(t, e.Workers(), max(16, runtime.GOMAXPROCS(0)))
+		require.Equal(t, max(16, runtime.GOMAXPROCS(0)), g.peak())
+		time.Sleep(2 * ms)
+		synctest.Wait()
+		require.Equal(t, slots, g.peak())
+		close(release)
+		synctest.Wait()
+		require.EqualValues(t, slots, e.Snapshot().Succeeded)
 		_, err := wait(true)
 		require.NoError(t, err)
 	})

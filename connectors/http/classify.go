@@ -38,6 +38,8 @@ func (s *Sink) classify(at string, a answer) error {
 		return err
 	}
 	switch {
+	case slices.Contains(s.options.RetryStatuses, a.status):
+		return later(ergon.System("%s", text)) // whoever set the options knows better
 	case a.status == nethttp.StatusUnauthorized, a.status == nethttp.StatusProxyAuthRequired:
 		// Who asks is unknown, whatever is sent. Every transaction would fail, and none is
 		// to blame: they wait, as far as the policy lets them, for new credentials.
@@ -53,8 +55,6 @@ func (s *Sink) classify(at string, a answer) error {
 		return later(ergon.Timeout("%s", text))
 	case a.status == nethttp.StatusTooEarly, a.status == nethttp.StatusTooManyRequests:
 		return later(ergon.System("%s", text)) // not now
-	case slices.Contains(s.options.RetryStatuses, a.status):
-		return later(ergon.System("%s", text)) // whoever set the options knows better
 	case a.status >= 400 && a.status <= 499:
 		return ergon.Business("%s", text) // the request is at fault
 	case a.status == nethttp.StatusGatewayTimeout:

@@ -172,4 +172,3 @@ func structuredEvent(body []byte) (e ergon.Envelope, at string, payload []byte, 
 	}
 	return e, event.Time, event.Data, nil
 }
-

@@ -38,6 +38,8 @@ const (
 // first value of a name in the metadata, and payload.PATH for a string, a number or a
 // boolean in a JSON payload, as in {payload.order.id} or {payload.items.0.sku}. {{ and
 // }} are braces, in headers. A transaction that lacks such a value fails as BUSINESS.
+// It is the transaction that is sent, a task's output: it has the metadata that the
+// task gave it, and not that of the task's input.
 type SinkOptions struct {
 	// URL is where to send, as in
 	// "https://api.example.com/orders/{payload.order.id}?from={meta.region}". Values are

@@ -19,7 +19,7 @@ import (
 var errTimeout = errors.New("no whole answer in time")
 
 // classify says what an answer means for the transaction, nil that it is taken.
-func (s *Sink) classify(at string, a answer) error {
+func (s *Sink) classify(at string, a reply) error {
 	if a.status >= 200 && a.status <= 299 {
 		return nil
 	}
@@ -122,7 +122,7 @@ func retryAfter(h nethttp.Header, now time.Time) (time.Duration, bool) {
 
 // excerpt is the start of an answer's body, made printable and without what must not
 // be seen, should the receiver have sent it back.
-func (s *Sink) excerpt(a answer) string {
+func (s *Sink) excerpt(a reply) string {
 	if coding := a.header.Get("Content-Encoding"); coding != "" {
 		return ""
 	}

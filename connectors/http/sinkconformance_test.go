@@ -45,7 +45,9 @@ func TestSinkConformanceStructured(t *testing.T) {
 
 func harness(mode string) connectortest.Harness {
 	return connectortest.Harness{
-		New: func(t testing.TB, lease time.Duration) connectortest.Transport { return newTransport(t, lease, mode) },
+		New: func(t testing.TB, lease time.Duration) connectortest.Transport {
+			return newSinkTransport(t, lease, mode)
+		},
 		Features: []connectortest.Feature{
 			connectortest.Persistent, connectortest.Shared, connectortest.Redelivers, connectortest.CountsDeliveries,
 			connectortest.Leases, connectortest.Drains, connectortest.Deduplicates, connectortest.MultiValue,
@@ -54,7 +56,7 @@ func harness(mode string) connectortest.Harness {
 	}
 }
 
-func newTransport(t testing.TB, lease time.Duration, mode string) connectortest.Transport {
+func newSinkTransport(t testing.TB, lease time.Duration, mode string) connectortest.Transport {
 	q := memory.NewQueue(memory.QueueOptions{Lease: lease, CanDefer: false})
 	seen := memory.NewSink(memory.SinkOptions{})
 	var mu sync.Mutex

@@ -3,7 +3,6 @@ package http
 import (
 	"encoding/base64"
 	"encoding/json"
-	"mime"
 	nethttp "net/http"
 	"strings"
 	"time"
@@ -126,11 +125,8 @@ func structured(e ergon.Envelope, payload []byte) ([]byte, error) {
 }
 
 func isJSON(contentType string) bool {
-	if contentType == "" {
-		return true
-	}
-	media, _, err := mime.ParseMediaType(contentType)
-	return err == nil && (media == jsonType || strings.HasSuffix(media, "+json"))
+	media := ergon.MediaType(contentType)
+	return media == "" || media == jsonType || strings.HasSuffix(media, "+json")
 }
 
 func isASCII(s string) bool {
@@ -142,19 +138,35 @@ func isASCII(s string) bool {
 	return true
 }
 
-// escapeValue percent-encodes what the CloudEvents HTTP binding §3.1.3.2 wants
-// encoded: space, ", % and what is not printable ASCII. So no value can break a
-// header.
-func escapeValue(s string) string { return escapeBut(s, `"%`) }
+// A plainSet says which bytes stand for themselves.
+type plainSet [256]bool
+
+func plainBut(special string) *plainSet {
+	var set plainSet
+	for c := byte(' ' + 1); c < 0x7f; c++ {
+		set[c] = strings.IndexByte(special, c) < 0
+	}
+	return &set
+}
+
+var (
+	// What the CloudEvents HTTP binding §3.1.3.2 leaves as it is: neither space, ", %
+	// nor what is not printable ASCII. So no value can break a header.
+	plainInValues = plainBut(`"%`)
+	// What may be part of a header's name.
+	plainInNames = plainBut(`"%(),/:;<=>?@[\]{}`)
+)
+
+// escapeValue percent-encodes a header's value.
+func escapeValue(s string) string { return plainInValues.escape(s) }
 
 // escapeName makes a name in the metadata part of a header's name.
-func escapeName(s string) string { return escapeBut(s, `"%(),/:;<=>?@[\]{}`) }
+func escapeName(s string) string { return plainInNames.escape(s) }
 
-func escapeBut(s, special string) string {
-	plain := func(c byte) bool { return c > ' ' && c < 0x7f && strings.IndexByte(special, c) < 0 }
+func (plain *plainSet) escape(s string) string {
 	n := 0
 	for i := range len(s) {
-		if !plain(s[i]) {
+		if !plain[s[i]] {
 			n++
 		}
 	}
@@ -164,7 +176,7 @@ func escapeBut(s, special string) string {
 	const hex = "0123456789ABCDEF"
 	b := make([]byte, 0, len(s)+2*n)
 	for i := range len(s) {
-		if c := s[i]; plain(c) {
+		if c := s[i]; plain[c] {
 			b = append(b, c)
 		} else {
 			b = append(b, '%', hex[c>>4], hex[c&15])

@@ -103,6 +103,10 @@ func TestSinkFaults(t *testing.T) {
 			want: ergon.CategoryBusiness, text: "400 Bad Request: half"},
 		"stalled refusal": {answer: func(c net.Conn) { say(c, "HTTP/1.1 400 Bad\r\nContent-Length: 100\r\n\r\nhalf"); stall(c) },
 			want: ergon.CategoryBusiness, text: "400 Bad Request: half"},
+		"stalled redirect": {answer: func(c net.Conn) {
+			say(c, "HTTP/1.1 307 Go\r\nLocation: /\r\nContent-Length: 100\r\n\r\nhalf")
+			stall(c)
+		}, want: ergon.CategorySystem, text: "307 Temporary Redirect, and it does not end: half"},
 		"endless failure":   {answer: func(c net.Conn) { say(c, "HTTP/1.1 503 No\r\n\r\n"); endless(c) }, want: ergon.CategorySystem, text: "503"},
 		"gzip that is none": {answer: func(c net.Conn) { say(c, "HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: 4\r\n\r\nnope") }},
 	} {

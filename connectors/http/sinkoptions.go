@@ -7,6 +7,7 @@ import (
 	"net"
 	nethttp "net/http"
 	"net/netip"
+	"net/url"
 	"slices"
 	"strings"
 	"time"
@@ -180,7 +181,8 @@ type compiled struct {
 	options SinkOptions
 	target  *target
 	headers []header
-	signer  *signer // nil for none
+	signer  *signer                                  // nil for none
+	proxy   func(*nethttp.Request) (*url.URL, error) // nil for none
 	except  []netip.Prefix
 	deny    bool
 }
@@ -233,7 +235,7 @@ func (o SinkOptions) compile() (c compiled, err error) {
 	if (o.Cert == "") != (o.Key == "") {
 		fault("cert", "cert and key go together: one of them is missing")
 	}
-	faults = append(faults, o.checkAuth(c.target), c.compileAddresses())
+	faults = append(faults, o.checkAuth(c.target), c.compileProxy(), c.compileAddresses())
 	return c, errors.Join(faults...)
 }
 
@@ -251,6 +253,22 @@ func (o SinkOptions) checkAuth(t *target) error {
 		return errors.New("url: the data may name any host in it, and would be sent the credentials: " +
 			"fix the host's domain, or remove bearer, user and cert and sign with signing_secrets")
 	}
+	return nil
+}
+
+func (c *compiled) compileProxy() error {
+	switch c.options.Proxy {
+	case "":
+		return nil
+	case "environment":
+		c.proxy = nethttp.ProxyFromEnvironment
+		return nil
+	}
+	proxy, err := url.Parse(c.options.Proxy)
+	if err != nil || proxy.Hostname() == "" || !slices.Contains([]string{"http", "https", "socks5"}, proxy.Scheme) {
+		return errors.New("proxy: it is no URL of http, https or socks5") // not shown: a password may stand in it
+	}
+	c.proxy = nethttp.ProxyURL(proxy)
 	return nil
 }
 

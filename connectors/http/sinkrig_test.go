@@ -15,9 +15,9 @@ import (
 	"github.com/ergon-framework/ergon/connectors/http"
 )
 
-// patience is how long anything may take that has to happen. Only a failing test
+// sinkPatience is how long anything may take that has to happen. Only a failing test
 // spends it.
-const patience = 20 * time.Second
+const sinkPatience = 20 * time.Second
 
 // seenRequest is a request as it came.
 type seenRequest struct {
@@ -78,7 +78,7 @@ func newSink(t *testing.T, o http.SinkOptions) *http.Sink {
 	s, err := http.NewSink(o)
 	require.NoError(t, err)
 	t.Cleanup(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), patience)
+		ctx, cancel := context.WithTimeout(context.Background(), sinkPatience)
 		defer cancel()
 		if err := s.Close(ctx); err != nil {
 			t.Errorf("close: %v", err)
@@ -102,7 +102,7 @@ func sendWith(t *testing.T, ctx context.Context, s *http.Sink, tx ergon.Raw) err
 
 func answered(t *testing.T, done <-chan error) error {
 	t.Helper()
-	timer := time.NewTimer(patience)
+	timer := time.NewTimer(sinkPatience)
 	defer timer.Stop()
 	select {
 	case err := <-done:

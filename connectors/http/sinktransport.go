@@ -3,11 +3,9 @@ package http
 import (
 	"crypto/tls"
 	"crypto/x509"
-	"errors"
 	"fmt"
 	"net"
 	nethttp "net/http"
-	"net/url"
 	"os"
 	"time"
 )
@@ -31,6 +29,7 @@ func newTransport(c compiled) (*nethttp.Transport, error) {
 		dialer.ControlContext = guard(c.except)
 	}
 	t := &nethttp.Transport{
+		Proxy:                  c.proxy,
 		DialContext:            dialer.DialContext,
 		TLSHandshakeTimeout:    o.TLSTimeout,
 		ResponseHeaderTimeout:  o.HeaderTimeout,
@@ -45,17 +44,6 @@ func newTransport(c compiled) (*nethttp.Transport, error) {
 	var err error
 	if t.TLSClientConfig, err = tlsConfig(o); err != nil {
 		return nil, err
-	}
-	switch o.Proxy {
-	case "":
-	case "environment":
-		t.Proxy = nethttp.ProxyFromEnvironment
-	default:
-		proxy, err := url.Parse(o.Proxy)
-		if err != nil || proxy.Host == "" || proxy.Scheme != "http" && proxy.Scheme != "https" && proxy.Scheme != "socks5" {
-			return nil, errors.New("proxy: it is no URL of http, https or socks5") // not shown: a password may stand in it
-		}
-		t.Proxy = nethttp.ProxyURL(proxy)
 	}
 	return t, nil
 }

@@ -19,7 +19,7 @@ import (
 var errTimeout = errors.New("no whole answer in time")
 
 // classify says what an answer means for the transaction, nil that it is taken.
-func (s *Sink) classify(at string, a reply) error {
+func (s *Sink) classify(at string, a sinkReply) error {
 	if a.status >= 200 && a.status <= 299 {
 		return nil
 	}
@@ -35,38 +35,45 @@ func (s *Sink) classify(at string, a reply) error {
 		if asked {
 			return ergon.RetryAfter(after, err)
 		}
-		return err
+		return &ergon.Error{Category: ergon.CategoryOf(err), Err: err}
 	}
 	switch {
 	case slices.Contains(s.options.RetryStatuses, a.status):
-		return later(ergon.System("%s", text)) // whoever set the options knows better
+		return later(errors.New(text)) // whoever set the options knows better
 	case a.status == nethttp.StatusUnauthorized, a.status == nethttp.StatusProxyAuthRequired:
 		// Who asks is unknown, whatever is sent. Every transaction would fail, and none is
 		// to blame: they wait, as far as the policy lets them, for new credentials.
 		return ergon.System("%s", text)
 	case a.status == nethttp.StatusForbidden && asked:
-		return later(ergon.System("%s", text)) // some limit rates this way
+		return later(errors.New(text)) // some limit rates this way
 	case a.status == nethttp.StatusForbidden:
 		// Who asks is known, and may not do this: the same request has the same answer
 		// (RFC 9110 §15.5.4). It is often this one's path or content, seldom all of them.
 		return ergon.Business("%s", text)
 	case a.status == nethttp.StatusRequestTimeout:
 		// It waited for the request and gave up. Connections are slow; the next may do.
-		return later(ergon.Timeout("%s", text))
+		return later(timedOut(text))
 	case a.status == nethttp.StatusTooEarly, a.status == nethttp.StatusTooManyRequests:
-		return later(ergon.System("%s", text)) // not now
+		return later(errors.New(text)) // not now
 	case a.status >= 400 && a.status <= 499:
 		return ergon.Business("%s", text) // the request is at fault
 	case a.status == nethttp.StatusGatewayTimeout:
-		return later(ergon.Timeout("%s", text))
+		return later(timedOut(text))
 	case a.status >= 500 && a.status <= 599:
-		return later(ergon.System("%s", text)) // the receiver is at fault
+		return later(errors.New(text)) // the receiver is at fault
 	}
 	// A redirect that is not followed, or a status of which HTTP knows nothing: the
 	// address is not the receiver's any more. That is no transaction's fault, and
 	// somebody has to look.
 	return ergon.System("%s", text)
 }
+
+// timedOut is an error of category TIMEOUT, whose text does not say so: what wraps it
+// does.
+type timedOut string
+
+func (t timedOut) Error() string { return string(t) }
+func (t timedOut) Unwrap() error { return ergon.CategoryTimeout }
 
 // unanswered says what the lack of an answer means. ctx is Send's.
 func (s *Sink) unanswered(ctx context.Context, at string, err error) error {
@@ -122,7 +129,7 @@ func retryAfter(h nethttp.Header, now time.Time) (time.Duration, bool) {
 
 // excerpt is the start of an answer's body, made printable and without what must not
 // be seen, should the receiver have sent it back.
-func (s *Sink) excerpt(a reply) string {
+func (s *Sink) excerpt(a sinkReply) string {
 	if coding := a.header.Get("Content-Encoding"); coding != "" {
 		return ""
 	}

@@ -36,6 +36,7 @@ func TestSinkAnswers(t *testing.T) {
 		{status: 429, after: "7", want: system, wait: 7 * time.Second},
 		{status: 500, want: system, wait: -1}, {status: 501, want: system, wait: -1},
 		{status: 502, want: system, wait: -1}, {status: 504, want: timeout, wait: -1},
+		{status: 504, after: "3", want: timeout, wait: 3 * time.Second},
 		{status: 503, after: " 2 ", want: system, wait: 2 * time.Second},
 		{status: 503, after: "0", want: system, wait: 0},
 		{status: 503, after: date.Add(9 * time.Second).Format(nethttp.TimeFormat), want: system, wait: 9 * time.Second},
@@ -63,7 +64,8 @@ func TestSinkAnswers(t *testing.T) {
 				return
 			}
 			require.Equal(t, c.want, category(err), "%v", err)
-			require.ErrorContains(t, err, fmt.Sprintf("POST %s: %d", r.URL, c.status))
+			want := fmt.Sprintf("%s: POST %s: %d", c.want, r.URL, c.status)
+			require.True(t, strings.HasPrefix(err.Error(), want), "%q does not begin with %q", err, want)
 			wait, asked := ergon.RetryAfterOf(err)
 			if c.wait < 0 {
 				require.False(t, asked, "%v", err)

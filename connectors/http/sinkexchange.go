@@ -22,8 +22,8 @@ const (
 	drainFor = time.Second
 )
 
-// reply is what is kept of a response.
-type reply struct {
+// sinkReply is what is kept of a response.
+type sinkReply struct {
 	status int
 	header nethttp.Header
 	start  []byte // of the body, unless it is a confirmation
@@ -94,8 +94,8 @@ func redirect(from *url.URL, r *nethttp.Response) (*url.URL, string) {
 // read keeps what is needed of a response, and reads so much of the rest that its
 // connection can be used again, unless that takes too long: then cancel ends it. What
 // the body of a confirmation says, or whether it is whole, does not matter.
-func read(r *nethttp.Response, cancel context.CancelFunc) reply {
-	a := reply{status: r.StatusCode, header: r.Header}
+func read(r *nethttp.Response, cancel context.CancelFunc) sinkReply {
+	a := sinkReply{status: r.StatusCode, header: r.Header}
 	defer func() { _ = r.Body.Close() }()
 	if r.ContentLength == 0 {
 		return a

@@ -128,14 +128,14 @@ const (
 )
 
 // note keeps what the receiver, or the way to it, is to blame for. A transaction that
-// is not taken says nothing of the others.
+// is not taken says nothing of the others, and neither does a host that the data names.
 func (s *Sink) note(err error) {
 	switch {
 	case err == nil:
 		if s.failed.Load() != nil { // a load is cheaper than a store that all cores see
 			s.failed.Store(nil)
 		}
-	case ergon.CategoryOf(err) == ergon.CategoryBusiness, errors.Is(err, context.Canceled):
+	case s.target.hostFromData, ergon.CategoryOf(err) == ergon.CategoryBusiness, errors.Is(err, context.Canceled):
 	default:
 		f := &failures{first: s.now(), last: s.now(), err: err}
 		if before := s.failed.Load(); before != nil && f.last.Sub(before.last) <= sickFor {
@@ -146,7 +146,8 @@ func (s *Sink) note(err error) {
 }
 
 // Health says what the latest request failed with, for a minute, once none has
-// succeeded for ten seconds.
+// succeeded for ten seconds. Where the host is from data it says nothing: one that is
+// away must not keep the others waiting.
 func (s *Sink) Health() error {
 	f := s.failed.Load()
 	if f == nil || s.now().Sub(f.last) > sickFor || f.last.Sub(f.first) < sickAfter {

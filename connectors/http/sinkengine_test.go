@@ -3,6 +3,7 @@ package http_test
 import (
 	"context"
 	nethttp "net/http"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -74,4 +75,33 @@ func TestSinkUnderAnEngine(t *testing.T) {
 	require.Len(t, letters, 1)
 	require.ErrorContains(t, letters[0].Settlement.Err, "422 Unprocessable Entity: no such name")
 	require.Len(t, r.requests(), 2)
+}
+
+// An engine has as many requests on their way as the sink allows, on however few cores:
+// each waits for all of them.
+func TestSinkIsFilledByAnEngine(t *testing.T) {
+	const all = 48
+	var arrived atomic.Int32
+	full := make(chan struct{})
+	r := newReceiver(t, func(nethttp.ResponseWriter, *nethttp.Request) {
+		if arrived.Add(1) == all {
+			close(full)
+		}
+		<-full
+	})
+	queue := memory.NewQueue(memory.QueueOptions{})
+	for range 4 * all {
+		queue.Push(ergon.New([]byte(`{}`)))
+	}
+	p := policy.DefaultConsumer()
+	p.Loop.Streaming = false
+	e, err := engine.New(engine.Config{
+		Task: engine.Consume("forward", forward{}), Source: queue.Source(), Policy: p,
+		Sinks: map[string]ergon.Sink{"out": newSink(t, http.SinkOptions{URL: r.URL, Connections: all})},
+	})
+	require.NoError(t, err)
+	_, err = e.Run(t.Context())
+	require.NoError(t, err)
+	require.Empty(t, queue.DeadLetters())
+	require.Len(t, r.requests(), 4*all)
 }

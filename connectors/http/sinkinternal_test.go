@@ -45,6 +45,15 @@ func TestSinkHealth(t *testing.T) {
 	require.NoError(t, s.Health(), "nobody has tried for a minute")
 	fail()
 	require.NoError(t, s.Health(), "what failed long ago is no row of failures")
+
+	any, err := NewSink(SinkOptions{URL: "http://{meta.h}", HostFromData: true})
+	require.NoError(t, err)
+	any.now = s.now
+	for range 3 {
+		any.note(ergon.System("503"))
+		now = now.Add(10 * time.Second)
+		require.NoError(t, any.Health(), "the data chose the host")
+	}
 }
 
 func TestPrivateAddresses(t *testing.T) {

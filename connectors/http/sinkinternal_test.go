@@ -46,13 +46,13 @@ func TestSinkHealth(t *testing.T) {
 	fail()
 	require.NoError(t, s.Health(), "what failed long ago is no row of failures")
 
-	any, err := NewSink(SinkOptions{URL: "http://{meta.h}", HostFromData: true})
+	open, err := NewSink(SinkOptions{URL: "http://{meta.h}", HostFromData: true})
 	require.NoError(t, err)
-	any.now = s.now
+	open.now = s.now
 	for range 3 {
-		any.note(ergon.System("503"))
+		open.note(ergon.System("503"))
 		now = now.Add(10 * time.Second)
-		require.NoError(t, any.Health(), "the data chose the host")
+		require.NoError(t, open.Health(), "the data chose the host")
 	}
 }
 

@@ -2,7 +2,6 @@ package http_test
 
 import (
 	"context"
-	"encoding/binary"
 	"io"
 	"log"
 	"net"
@@ -45,7 +44,7 @@ func dnsAnswer(query []byte, ip net.IP) []byte {
 	for query[end] != 0 {
 		end += int(query[end]) + 1
 	}
-	kind := binary.BigEndian.Uint16(query[end+1:])
+	kind := int(query[end+1])<<8 | int(query[end+2])
 	a := append([]byte(nil), query[:end+5]...) // header and question
 	a[2], a[3] = 0x81, 0x80
 	clear(a[6:12])

@@ -104,7 +104,7 @@ func (f *flight) attempt(w *worker, began time.Time) error {
 	// Read before the call is open to being given up: from then on another
 	// goroutine may advance the flight.
 	step, result, exc := f.step, f.result, f.failure()
-	a.call.on = w
+	a.call.on, a.call.began = w, began
 	a.call.registered = base == nil // a retry has registered its own context, which is this one's parent
 	if !f.enter(a, deadline) {
 		return ergon.ErrLeaseLost

@@ -28,6 +28,7 @@ var errStranded = errors.New("stranded")
 // of it stands under the flight's mu.
 type codeCall struct {
 	on         *worker
+	began      time.Time // of the attempt
 	stuckAt    time.Time // when it is given up, zero for never
 	registered bool      // its context is what a lost lease cancels
 	stuck      bool      // it was given up and has not returned
@@ -105,7 +106,7 @@ func (f *flight) checkStuck(now time.Time) {
 		return
 	}
 	c.stuck, c.replaced = true, f.e.runq.strand()
-	goroutine, replaced := c.on.goroutine, c.replaced
+	goroutine, replaced, took := c.on.goroutine, c.replaced, now.Sub(c.began)
 	f.calling, f.running = nil, nil
 	f.stuck++
 	f.mu.Unlock()
@@ -124,7 +125,7 @@ func (f *flight) checkStuck(now time.Time) {
 	err := &ergon.Error{Category: ergon.CategoryTimeout, Err: resilience.Final(
 		fmt.Errorf("%w: attempt %d of %s ignored its cancelled context for %v", errIgnored, f.n, f.step.phase(), after))}
 	f.returned = now
-	e.attemptEnded(f, 0, err)
+	e.attemptEnded(f, took, err)
 	f.attemptDone(err)
 }
 

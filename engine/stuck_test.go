@@ -52,6 +52,12 @@ func TestStuckTask(t *testing.T) {
 		require.Len(t, events, 1)
 		require.True(t, events[0].Replaced)
 		require.Contains(t, events[0].Stack, "TestStuckTask")
+		for _, ev := range eventsOf[engine.AttemptEnded](r) {
+			if ev.Err != nil && ev.Phase == ergon.PhaseProcess {
+				require.GreaterOrEqual(t, ev.Duration, 70*time.Second, "it ran all that time")
+				require.Less(t, ev.Duration, 80*time.Second)
+			}
+		}
 		dead := r.onlyDead(t)
 		require.ErrorContains(t, dead.Settlement.Err, "stuck: attempt 1 of process ignored its cancelled context for 1m0s")
 		require.NoError(t, dead.Settlement.Dead.HandlerErr)

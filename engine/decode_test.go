@@ -94,7 +94,7 @@ func TestUndecodableIsBusinessInDecode(t *testing.T) {
 	}{
 		"bad JSON":         {raw("a", `{"sku":`), "decode 7 bytes of JSON into engine_test.order"},
 		"wrong type":       {raw("a", `[1]`), "decode 3 bytes of JSON"},
-		"unknown encoding": {ergon.New([]byte("x"), ergon.WithID("a"), ergon.WithContentType("text/xml; charset=utf-8")), `no codec reads content type "text/xml; charset=utf-8"`},
+		"unknown encoding": {ergon.New([]byte("x"), ergon.WithID("a"), ergon.WithContentType("text/xml; charset=utf-8")), `no codec reads content type "text/xml; charset=utf-8": publish JSON as application/json, or register the task with engine.Codecs(…)`},
 	} {
 		t.Run(name, func(t *testing.T) {
 			var payloads []order

@@ -62,7 +62,7 @@ func codecFor(codecs []ergon.Codec, contentType string) (ergon.Codec, error) {
 			return c, nil
 		}
 	}
-	return nil, fmt.Errorf("no codec reads content type %q: register the task with engine.Codecs(…)", contentType)
+	return nil, fmt.Errorf("no codec reads content type %q: publish JSON as application/json, or register the task with engine.Codecs(…)", contentType)
 }
 
 func contentTypeName(contentType string) string {

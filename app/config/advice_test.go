@@ -45,6 +45,11 @@ func TestAdvice(t *testing.T) {
 			`tasks.t.routes.r.jetstream.stream: stream "OUT" knows an output again for 2m, and task "t" may send it again after 12m10s: ack_wait 10s, and a wait of up to 12m before a retry; it would be stored twice: set streams.OUT.duplicates to 12m10s or more, or lower process.retry.backoff_cap`,
 			"ergon.yaml:5",
 		},
+		"a window that the lease alone is longer than": {
+			advised("", ", ack_wait: 3m", ""),
+			`tasks.t.routes.r.jetstream.stream: stream "OUT" knows an output again for 2m, and task "t" may send it again after 4m12s: ack_wait 3m, and a wait of up to 1m12s before a retry; it would be stored twice: set streams.OUT.duplicates to 4m12s or more, or lower source.jetstream.ack_wait and process.retry.backoff_cap`,
+			"ergon.yaml:5",
+		},
 		"a declared window": {
 			advised("OUT: { subjects: [out], duplicates: 30s }", "", ""),
 			`streams.OUT.duplicates: stream "OUT" knows an output again for 30s, and task "t" may send it again after 1m22s: ack_wait 10s, and a wait of up to 1m12s before a retry; it would be stored twice: set streams.OUT.duplicates to 1m22s or more, or lower process.retry.backoff_cap`,

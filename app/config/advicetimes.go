@@ -135,7 +135,11 @@ func (a *adviser) window(at path, t Task) {
 		if _, declared := a.c.Streams[r.Stream]; !declared {
 			p = append(at, "routes", route, "jetstream", "stream")
 		}
-		a.warn(p, fmt.Sprintf("set streams.%s.duplicates to %s or more, or lower process.retry.backoff_cap", r.Stream, human(again)),
+		lower := "process.retry.backoff_cap"
+		if ackWait > window {
+			lower = "source.jetstream.ack_wait and " + lower // the cap alone would not do
+		}
+		a.warn(p, fmt.Sprintf("set streams.%s.duplicates to %s or more, or lower %s", r.Stream, human(again), lower),
 			"stream %q knows an output again for %s, and task %q may send it again after %s: ack_wait %s, and a wait of up to %s before a retry; it would be stored twice",
 			r.Stream, human(window), at[1], human(again), human(ackWait), human(wait))
 	}

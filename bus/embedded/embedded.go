@@ -209,7 +209,7 @@ func (s *Server) run(ctx context.Context, opts *server.Options, listen string) e
 
 func listenError(listen string, err error) error {
 	if errors.Is(err, syscall.EADDRINUSE) {
-		return fmt.Errorf("listen on %s: the port is in use: stop what uses it, or choose another (port 0 takes a free one): %w", listen, err)
+		return fmt.Errorf("listen on %s: the port is in use: stop what uses it, or choose another as bus.listen (port 0 takes a free one): %w", listen, err)
 	}
 	return fmt.Errorf("listen on %s: %w", listen, err)
 }

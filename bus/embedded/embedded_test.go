@@ -214,7 +214,7 @@ func TestStartFailures(t *testing.T) {
 		"parent is a file":     {embedded.Options{StoreDir: filepath.Join(file, "x", "y")}, []string{file, "is a file"}},
 		"streams are a file":   {embedded.Options{StoreDir: occupied}, []string{occupied, "JetStream"}},
 		"lock is a directory":  {embedded.Options{StoreDir: lockIsDir}, []string{lockIsDir, "ergon.lock"}},
-		"port in use":          {embedded.Options{StoreDir: t.TempDir(), Listen: taken.Addr().String()}, []string{taken.Addr().String(), "in use", "another"}},
+		"port in use":          {embedded.Options{StoreDir: t.TempDir(), Listen: taken.Addr().String()}, []string{taken.Addr().String(), "in use", "another as bus.listen"}},
 		"no such address":      {embedded.Options{StoreDir: t.TempDir(), Listen: "192.0.2.1:4222"}, []string{"192.0.2.1:4222"}},
 		"listen without port":  {embedded.Options{StoreDir: t.TempDir(), Listen: "127.0.0.1"}, []string{`"127.0.0.1"`, "host:port"}},
 		"listen at no number":  {embedded.Options{StoreDir: t.TempDir(), Listen: "127.0.0.1:nats"}, []string{`"nats"`}},

@@ -179,6 +179,10 @@ func TestHealthAndWhy(t *testing.T) {
 		require.Contains(t, out, "could not look into the running process at "+addr+": ask "+addr+": nobody answers there")
 		require.Contains(t, out, "looked into the dead letters of ERGON_DLQ: 1 found\n")
 	}
+	code, out, stderr = w.run("", "why", "1", "--admin", addr)
+	require.Zero(t, code, stderr)
+	require.Contains(t, out, "rule: dead letter 1 of ERGON_DLQ\n")
+	require.Equal(t, 1, strings.Count(out, "could not look into"), "it is asked once, by the number: %s", out)
 	code, _, _ = w.run("", "why", "rule", "--source", "else", "--admin", addr)
 	require.Equal(t, 1, code)
 }

@@ -77,6 +77,13 @@ func (c *command) completeTasks(_ *cobra.Command, args []string, _ string) ([]st
 	return names, cobra.ShellCompDirectiveNoFileComp
 }
 
+func words[T ~string](values []T) (all []string) {
+	for _, v := range values {
+		all = append(all, string(v))
+	}
+	return all
+}
+
 // fixed completes a flag that is one of a few words.
 func fixed(cmd *cobra.Command, flag string, words ...string) {
 	// It fails only for a flag that is not there, or twice.

@@ -45,7 +45,7 @@ func (c *command) dlqLsCommand() *cobra.Command {
 			return c.dlqLs(l)
 		},
 	}
-	l.flags(cmd)
+	l.flags(c, cmd)
 	cmd.Flags().IntVar(&l.limit, "limit", 100, "the newest `N` (0: all)")
 	return cmd
 }

@@ -40,8 +40,8 @@ type pickedDead struct {
 	objects []string
 }
 
-func (p *deadPick) flags(cmd *cobra.Command, does string) {
-	p.deadSelect.flags(cmd)
+func (p *deadPick) flags(c *command, cmd *cobra.Command, does string) {
+	p.deadSelect.flags(c, cmd)
 	flags := cmd.Flags()
 	flags.BoolVar(&p.all, "all", false, does+" every dead letter")
 	flags.IntVar(&p.limit, "limit", 0, "at most the oldest `N` (0: all that match)")

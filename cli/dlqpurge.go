@@ -33,7 +33,7 @@ func (c *command) dlqPurgeCommand() *cobra.Command {
 			return c.dlqPurge(p)
 		},
 	}
-	p.flags(cmd, "delete")
+	p.flags(c, cmd, "delete")
 	return cmd
 }
 

@@ -51,7 +51,7 @@ func (c *command) dlqRequeueCommand() *cobra.Command {
 			return c.dlqRequeue(q)
 		},
 	}
-	q.flags(cmd, "put back")
+	q.flags(c, cmd, "put back")
 	cmd.Flags().Float64Var(&q.rate, "rate", 0, "`N` letters per second (0: as fast as it goes)")
 	cmd.Flags().StringVar(&q.to, "to", "", "send all to `SUBJECT` instead")
 	return cmd

@@ -12,6 +12,12 @@ import (
 	"github.com/ergon-framework/ergon/bus"
 )
 
+// What a dead letter may have failed with, and in.
+var (
+	deadCategories = []ergon.Category{ergon.CategoryBusiness, ergon.CategorySystem, ergon.CategoryTimeout}
+	deadPhases     = []ergon.Phase{ergon.PhaseFetch, ergon.PhaseDecode, ergon.PhaseProcess, ergon.PhaseProduce, ergon.PhaseSuccess, ergon.PhaseException, ergon.PhaseSettle}
+)
+
 // deadSelect is which dead letters a command means.
 type deadSelect struct {
 	filter        bus.DeadFilter
@@ -19,7 +25,7 @@ type deadSelect struct {
 	since, before string
 }
 
-func (s *deadSelect) flags(cmd *cobra.Command) {
+func (s *deadSelect) flags(c *command, cmd *cobra.Command) {
 	flags := cmd.Flags()
 	flags.StringSliceVar(&s.filter.Tasks, "task", nil, "only of `TASK`")
 	flags.StringSliceVar(&s.filter.Categories, "category", nil, "only `BUSINESS`, SYSTEM or TIMEOUT")
@@ -29,16 +35,17 @@ func (s *deadSelect) flags(cmd *cobra.Command) {
 	flags.StringVar(&s.since, "since", "", "only what failed in the last `TIME` (90s, 1h, 7d), or since a date or RFC 3339 time")
 	flags.StringVar(&s.before, "before", "", "only what failed longer than `TIME` ago, or before a date or RFC 3339 time")
 	flags.StringVar(&s.stream, "stream", "", "look into the stream `NAME` (default: those of the configuration)")
+	_ = cmd.RegisterFlagCompletionFunc("task", c.completeTasks) // it fails only for a flag that is not there, or twice
+	fixed(cmd, "category", words(deadCategories)...)
+	fixed(cmd, "phase", words(deadPhases)...)
 }
 
 // check makes the flags into a filter.
 func (s *deadSelect) check(now time.Time) (err error) {
-	categories := []ergon.Category{ergon.CategoryBusiness, ergon.CategorySystem, ergon.CategoryTimeout}
-	if err := known("--category", s.filter.Categories, categories); err != nil {
+	if err := known("--category", s.filter.Categories, deadCategories); err != nil {
 		return err
 	}
-	phases := []ergon.Phase{ergon.PhaseFetch, ergon.PhaseDecode, ergon.PhaseProcess, ergon.PhaseProduce, ergon.PhaseSuccess, ergon.PhaseException, ergon.PhaseSettle}
-	if err := known("--phase", s.filter.Phases, phases); err != nil {
+	if err := known("--phase", s.filter.Phases, deadPhases); err != nil {
 		return err
 	}
 	if s.filter.Since, err = parseTime("--since", s.since, now); err != nil {

@@ -38,7 +38,7 @@ func (c *command) dlqStatsCommand() *cobra.Command {
 			return c.dlqStats(s)
 		},
 	}
-	s.flags(cmd)
+	s.flags(c, cmd)
 	cmd.Flags().IntVar(&s.top, "top", 10, "the `N` most frequent of each (0: all)")
 	return cmd
 }

@@ -58,7 +58,7 @@ func (c *command) publishCommand() *cobra.Command {
 	}
 	flags := cmd.Flags()
 	flags.StringVar(&p.file, "file", "-", "`FILE` to read, - for the standard input")
-	flags.StringVar(&p.format, "format", "", "`FORMAT` of the file: csv, jsonl or raw (default: by the file's extension; jsonl for -)")
+	flags.StringVar(&p.format, "format", "", "`FORMAT` of the file: csv, jsonl or raw (default: csv or jsonl as the file's extension says, .ndjson is jsonl, and raw for any other; jsonl for -)")
 	flags.StringVar(&p.id, "id", records.DefaultID, "`TEMPLATE` of a record's ID: {file} {n} {line} {hash} {field:NAME}")
 	flags.Float64Var(&p.rate, "rate", 0, "`N` records per second (0: as fast as it goes)")
 	return cmd

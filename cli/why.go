@@ -138,7 +138,9 @@ func (w *why) lookForLetters(c *command, cfg *config.Config, log *slog.Logger) {
 	}
 	if n := len(found); n > 0 && found[n-1].TransactionID != w.told.ID && found[n-1].TransactionID != "" {
 		w.told.ID = found[n-1].TransactionID // it was the number of a letter
-		w.ask(c, cfg)
+		if w.told.Looked[0].Error == "" {    // who can't be asked by a number can't by an ID
+			w.ask(c, cfg)
+		}
 	}
 }
 

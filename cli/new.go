@@ -83,7 +83,7 @@ func (c *command) newProject(p scaffold.Project) error {
 	default:
 		info.Next = append(info.Next, "go mod tidy")
 	}
-	info.Next = append(info.Next, "go test ./...", "go build", "."+string(os.PathSeparator)+p.Name+" publish "+p.Name+".orders --file testdata/orders.jsonl",
+	info.Next = append(info.Next, "go test ./...", p.Build(), "."+string(os.PathSeparator)+p.Name+" publish "+p.Name+".orders --file testdata/orders.jsonl",
 		"."+string(os.PathSeparator)+p.Name+" run --until-empty")
 	if c.json {
 		return c.printJSON(info)

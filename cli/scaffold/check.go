@@ -3,6 +3,7 @@ package scaffold
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"regexp"
 	"slices"
 	"strings"
@@ -17,6 +18,9 @@ var nameForm = regexp.MustCompile(`^[a-z][a-z0-9_-]{0,63}$`)
 func (p Project) Check() error {
 	if !nameForm.MatchString(p.Name) {
 		return fmt.Errorf("name %q: it is 1 to 64 lower-case letters, digits, - and _, beginning with a letter", p.Name)
+	}
+	if entries, _ := templates.ReadDir("templates"); slices.ContainsFunc(entries, func(e fs.DirEntry) bool { return e.IsDir() && e.Name() == p.Name }) {
+		return fmt.Errorf("name %q: a directory of the project is called so, and the program that go build makes could not be: take another one", p.Name)
 	}
 	mod := p.Module
 	if mod == "" {

@@ -38,6 +38,15 @@ type Project struct {
 	Replace string
 }
 
+// Build is the command that makes the program, under the project's name: go build alone
+// would name it after the module.
+func (p Project) Build() string {
+	if p.Module == "" || path.Base(p.Module) == p.Name {
+		return "go build"
+	}
+	return "go build -o " + p.Name + " ."
+}
+
 // Write writes the project into a directory, which is made if it is missing and must be
 // empty if it is there. It returns the files that it wrote, by their slashed paths in
 // it. After an error what was written is removed again.
@@ -107,7 +116,7 @@ func (p Project) render(name string) ([]byte, error) {
 		// A stream's name; with the underscore that NATS allows where a subject's word
 		// has a dash.
 		"Stream":  strings.ToUpper(strings.ReplaceAll(p.Name, "-", "_")),
-		"Replace": p.Replace, "Version": p.Version,
+		"Replace": p.Replace, "Version": p.Version, "Build": p.Build(),
 	})
 	return b.Bytes(), err
 }

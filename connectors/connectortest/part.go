@@ -68,7 +68,11 @@ func (p Part) Run(t testing.TB, h Harness) {
 	if p.short {
 		lease = h.Lease
 	}
-	p.run(newScene(t, h, lease))
+	s := newScene(t, h, lease)
+	p.run(s)
+	// The part's context ends before its cleanups run. What was received only a moment
+	// ago may not have been confirmed to its sender yet.
+	s.await()
 }
 
 func (p Part) skip(t testing.TB, h Harness) {

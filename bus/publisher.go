@@ -111,6 +111,9 @@ func (b *Bus) NewPublisher(cfg PublisherConfig) (*Publisher, error) {
 	return p, nil
 }
 
+// Bus is where it publishes.
+func (p *Publisher) Bus() *Bus { return p.bus }
+
 // Publish sends m to the stream that stores its subject and returns; done is
 // then called exactly once, from any goroutine, possibly before Publish
 // returns. A nil error means that the stream has stored m, or had it already.

@@ -1,0 +1,77 @@
+package http
+
+import (
+	"context"
+	"encoding/json"
+	nethttp "net/http"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/ergon-framework/ergon"
+)
+
+// statusHandler tells a caller what became of a transaction. It asks for the same
+// credentials as the route that took it; a signed request has an empty body here.
+type statusHandler struct {
+	*handler
+	records Records
+}
+
+// statusPath is where the status of a transaction stands, for whoever sent r.
+func (h *handler) statusPath(r *nethttp.Request, id string) string {
+	path := strings.TrimSuffix(h.route.Status, statusSuffix)
+	for _, name := range h.wildcards {
+		value := url.PathEscape(r.PathValue(name))
+		path = strings.ReplaceAll(strings.ReplaceAll(path, "{"+name+"}", value), "{"+name+"...}", value)
+	}
+	return path + "/" + url.PathEscape(id)
+}
+
+// ServeHTTP answers one request.
+func (h *statusHandler) ServeHTTP(w nethttp.ResponseWriter, r *nethttp.Request) {
+	who, decided, p := h.auth.early(r)
+	if p == nil && !decided {
+		who, p = h.auth.signed(r, nil, time.Now())
+	}
+	if p == nil {
+		p = h.status(w, r, who)
+	}
+	if p != nil {
+		p.write(w)
+	}
+}
+
+func (h *statusHandler) status(w nethttp.ResponseWriter, r *nethttp.Request, who caller) *problem {
+	ctx, cancel := context.WithTimeout(r.Context(), h.route.Wait)
+	defer cancel()
+	record, ok, err := h.records.Get(ctx, r.PathValue("transaction"))
+	if err != nil {
+		return unavailable(h.route.RetryAfter, "the status is not known now")
+	}
+	if !ok || record.Owner != who.principal { // whoever asks for another's learns nothing
+		return refuse(nethttp.StatusNotFound, "there is no such transaction, or it is no longer remembered")
+	}
+	state, reason := string(record.State), record.Reason
+	if !record.State.final() {
+		state = "pending"
+	}
+	// A stranger gets what the domain says, and nothing of what stands behind it.
+	if category, _, _ := strings.Cut(reason, ":"); who.principal == "" && category != string(ergon.CategoryBusiness) {
+		reason = category
+	}
+	body, _ := json.Marshal(struct { // strings always can be encoded
+		Transaction string    `json:"transaction"`
+		State       string    `json:"state"`
+		Reason      string    `json:"reason,omitempty"`
+		At          time.Time `json:"at"`
+	}{record.ID, state, reason, record.At})
+	writeJSON(w, nethttp.StatusOK, body)
+	return nil
+}
+
+// appendJSON appends a string.
+func appendJSON(b []byte, s string) []byte {
+	text, _ := json.Marshal(s) // strings always can be encoded
+	return append(b, text...)
+}

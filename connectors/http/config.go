@@ -5,6 +5,7 @@ import (
 	"fmt"
 	nethttp "net/http"
 	"net/textproto"
+	"slices"
 	"strings"
 	"time"
 )
@@ -119,12 +120,13 @@ type Route struct {
 func (r Route) withDefaults(wait time.Duration) Route {
 	orDefault(&r.Name, r.Path)
 	orDefault(&r.Method, nethttp.MethodPost)
+	r.Method = strings.ToUpper(r.Method)
 	orDefault(&r.MaxBody, DefaultMaxBody)
 	orDefault(&r.Concurrency, DefaultConcurrency)
 	orDefault(&r.Wait, wait)
 	orDefault(&r.RetryAfter, DefaultRetryAfter)
 	if r.Status == "" {
-		r.Status = strings.TrimSuffix(r.Path, "/") + "/status/{transaction}"
+		r.Status = strings.TrimSuffix(strings.TrimSuffix(r.Path, "{$}"), "/") + "/status" + statusSuffix
 	}
 	return r
 }
@@ -154,6 +156,11 @@ func (r Route) Validate() error {
 		return fail("a limit or a time is negative: 0 is the default")
 	case r.Status != "" && (!strings.HasPrefix(r.Status, "/") || !strings.HasSuffix(r.Status, statusSuffix)):
 		return fail("the status path %q begins with / and ends in %s", r.Status, statusSuffix)
+	}
+	for _, name := range wildcardsOf(strings.TrimSuffix(r.Status, statusSuffix)) {
+		if !slices.Contains(wildcardsOf(r.Path), name) {
+			return fail("the status path has a {%s}, which the path has not", name)
+		}
 	}
 	for _, name := range r.Headers {
 		if canonical := textproto.CanonicalMIMEHeaderKey(name); name == "" || forbidden[canonical] || strings.HasPrefix(canonical, "Ergon-") {

@@ -98,3 +98,33 @@ func (s *switchboard) post(ctx context.Context, tx ergon.Raw) error {
 }
 
 func escape(s string) string { return strings.ReplaceAll(url.QueryEscape(s), "+", "%20") }
+
+// What the suite can't send, for its control characters, arrives without them.
+func TestEnvelopeOfAPeer(t *testing.T) {
+	const awkward = "é 世界 \"quoted\" 100% a=b; c,d"
+	full := ergon.Envelope{
+		ID: "full " + awkward, Source: "/a b " + awkward, Type: awkward, CausationID: awkward, CorrelationID: awkward,
+		CreatedAt: time.Date(2026, 1, 2, 3, 4, 5, 678901234, time.UTC), ContentType: "application/json; charset=utf-8",
+		Key: awkward, Trace: ergon.Trace{Parent: traceParent, State: "vendor=a b, other=c:d"},
+	}
+	ergon.WithMetadata("note", awkward)(&full)
+	ergon.WithMetadata("note", "")(&full)
+	every := make([]byte, 256)
+	for i := range every {
+		every[i] = byte(i)
+	}
+	at := &switchboard{t: t}
+	source := at.source()
+	for _, sent := range []ergon.Raw{
+		ergon.Make(full, every), ergon.Make(ergon.Envelope{ID: "bare", Source: "/s", CreatedAt: time.Unix(2, 0).UTC()}, []byte{}),
+	} {
+		posted := make(chan error, 1)
+		go func() { posted <- at.post(t.Context(), sent) }()
+		d := fetch(t, source)
+		got := d.Transaction()
+		require.Equal(t, sent.Envelope(), got.Envelope())
+		require.Equal(t, string(sent.Payload()), string(got.Payload()))
+		settle(t, d, ergon.Settlement{Kind: ergon.Ack})
+		require.NoError(t, receive(t, posted))
+	}
+}

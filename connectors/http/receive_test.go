@@ -91,15 +91,6 @@ func TestAnswersWhatTheSinkSays(t *testing.T) {
 	require.Len(t, s.stored(), 1)
 }
 
-// A sink that says nothing is waited for as long as the route says. What it says later
-// finds nobody.
-func TestGivesUpASilentSink(t *testing.T) {
-	s := &shelf{hold: make(chan struct{}), begun: make(chan struct{}, 1)}
-	r := receiving(t, s, http.Route{Path: "/in", Wait: 20 * time.Millisecond})
-	r.post("/in", "x").problem(t, 503, "not confirmed in time")
-	close(s.hold)
-}
-
 func TestReceiverNeedsASinkThatTellsRetries(t *testing.T) {
 	_, err := http.NewReceiver(http.ReceiverConfig{})
 	require.ErrorContains(t, err, "needs a sink")

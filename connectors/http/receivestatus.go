@@ -12,7 +12,8 @@ import (
 )
 
 // statusHandler tells a caller what became of a transaction. It asks for the same
-// credentials as the route that took it; a signed request has an empty body here.
+// credentials as the route that took it, with an empty body where that is signed, and its
+// requests count among those that are under way.
 type statusHandler struct {
 	*handler
 	records Records
@@ -30,19 +31,23 @@ func (h *handler) statusPath(r *nethttp.Request, id string) string {
 
 // ServeHTTP answers one request.
 func (h *statusHandler) ServeHTTP(w nethttp.ResponseWriter, r *nethttp.Request) {
-	who, decided, p := h.auth.early(r)
-	if p == nil && !decided {
-		who, p = h.auth.signed(r, nil, time.Now())
-	}
-	if p == nil {
-		p = h.status(w, r, who)
-	}
-	if p != nil {
+	if p := h.status(w, r); p != nil {
 		p.write(w)
 	}
 }
 
-func (h *statusHandler) status(w nethttp.ResponseWriter, r *nethttp.Request, who caller) *problem {
+func (h *statusHandler) status(w nethttp.ResponseWriter, r *nethttp.Request) *problem {
+	defer h.leave()
+	if p := h.enter(); p != nil {
+		return p
+	}
+	who, decided, p := h.auth.early(r)
+	if p == nil && !decided {
+		who, p = h.auth.signed(r, nil, time.Now())
+	}
+	if p != nil {
+		return p
+	}
 	ctx, cancel := context.WithTimeout(r.Context(), h.route.Wait)
 	defer cancel()
 	record, ok, err := h.records.Get(ctx, r.PathValue("transaction"))

@@ -32,14 +32,14 @@ func recording(t *testing.T, s *shelf, records http.Records) (*rig, *http.Outcom
 // status asks until the state is that one.
 func (r *rig) status(path, state string, headers ...string) (reason string) {
 	r.t.Helper()
-	require.Eventually(r.t, func() bool {
+	eventually(r.t, func() bool {
 		resp := r.do(r.request("GET", path, "", headers...))
 		require.Equal(r.t, 200, resp.StatusCode, resp.body)
 		var told struct{ State, Reason string }
 		require.NoError(r.t, json.Unmarshal([]byte(resp.body), &told))
 		reason = told.Reason
 		return told.State == state
-	}, patience, time.Millisecond)
+	})
 	return reason
 }
 

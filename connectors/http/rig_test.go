@@ -6,9 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
-	"log/slog"
 	nethttp "net/http"
-	"os"
 	"sync"
 	"testing"
 	"time"
@@ -105,7 +103,7 @@ func serve(t testing.TB, cfg http.ServerConfig, add func(s *http.Server)) *rig {
 	if cfg.Address == "" {
 		cfg.Address = "127.0.0.1:0"
 	}
-	s, err := http.NewServer(cfg, slog.New(slog.NewTextHandler(os.Stderr, nil)))
+	s, err := http.NewServer(cfg, nil)
 	require.NoError(t, err)
 	add(s)
 	require.NoError(t, s.Start(t.Context()))
@@ -198,6 +196,16 @@ func (r *rig) later(path, body string, headers ...string) <-chan response {
 		c <- response{resp, string(body)}
 	}()
 	return c
+}
+
+// eventually waits for what has to come.
+func eventually(t testing.TB, cond func() bool) {
+	t.Helper()
+	tick := time.NewTicker(time.Millisecond)
+	defer tick.Stop()
+	for began := time.Now(); !cond(); <-tick.C {
+		require.Less(t, time.Since(began), patience, "waited in vain")
+	}
 }
 
 func receive[T any](t testing.TB, c <-chan T) T {

@@ -64,6 +64,7 @@ func TestAddRefuses(t *testing.T) {
 		"begins with /":            {Path: "in"},
 		"has spaces in it":         {Path: "/a b"},
 		"ends in /{transaction}":   {Path: "/a", Status: "/b"},
+		"which the path has not":   {Path: "/a/{x}", Status: "/b/{y}/{transaction}"},
 		"a limit or a time":        {Path: "/a", Wait: -1},
 		"can't become metadata":    {Path: "/a", Headers: []string{"authorization"}},
 		"no control characters":    {Path: "/a", Type: "a\nb"},
@@ -94,13 +95,13 @@ func TestDrain(t *testing.T) {
 
 	closed := make(chan error, 1)
 	go func() { closed <- r.Close(context.Background()) }()
-	require.Eventually(t, func() bool { // it accepts nothing any more
+	eventually(t, func() bool { // it accepts nothing any more
 		c, err := (&net.Dialer{}).DialContext(t.Context(), "tcp", r.Addr().String())
 		if err == nil {
 			_ = c.Close()
 		}
 		return err != nil
-	}, patience, time.Millisecond)
+	})
 	close(s.hold)
 	require.Equal(t, 202, receive(t, under).StatusCode)
 	require.NoError(t, receive(t, closed))

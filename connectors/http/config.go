@@ -89,8 +89,8 @@ type Route struct {
 	// MaxBody is how many bytes a body may have; over it the answer is 413. Default
 	// 768 KiB, which fits NATS' 1 MiB together with its headers.
 	MaxBody int64 `yaml:"max_body" json:"max_body,omitempty"`
-	// Concurrency is how many requests may be under way; over it the answer is 429.
-	// Default 256.
+	// Concurrency is how many requests may be under way; over it the answer is 429. Their
+	// bodies take up to MaxBody each. Default 256.
 	Concurrency int `yaml:"concurrency" json:"concurrency,omitempty"`
 	// Wait is how long a request waits, for being stored (default 5 s) or for its result
 	// (default 30 s). Then the answer is 503.

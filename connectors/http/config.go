@@ -5,6 +5,7 @@ import (
 	"fmt"
 	nethttp "net/http"
 	"net/textproto"
+	"net/url"
 	"slices"
 	"strings"
 	"time"
@@ -76,7 +77,7 @@ func (c ServerConfig) Validate() error {
 // value is the default.
 type Route struct {
 	// Name is part of the identity of what the route takes: keep it when the path changes.
-	// Transactions have the source "http:<name>". Default: the path.
+	// Transactions have it in their source: see [Route.Source]. Default: the path.
 	Name string `yaml:"name" json:"name,omitempty"`
 	// Method is the request's. Default POST.
 	Method string `yaml:"method" json:"method,omitempty"`
@@ -129,6 +130,13 @@ func (r Route) withDefaults(wait time.Duration) Route {
 		r.Status = strings.TrimSuffix(strings.TrimSuffix(r.Path, "{$}"), "/") + "/status" + statusSuffix
 	}
 	return r
+}
+
+// Source is the source of the route's transactions: "http:" and its name, escaped as a
+// path is, for a source is a URI reference. Those that a peer's route takes keep theirs.
+func (r Route) Source() string {
+	orDefault(&r.Name, r.Path)
+	return "http:" + (&url.URL{Path: r.Name}).EscapedPath()
 }
 
 // statusSuffix ends a status path: it is where the ID stands.

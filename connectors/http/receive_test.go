@@ -28,7 +28,7 @@ func TestStoresPlainRequests(t *testing.T) {
 	require.Equal(t, tx.ID(), resp.transaction(t))
 	require.JSONEq(t, `{"transaction":"`+tx.ID()+`"}`, resp.body)
 	require.Equal(t, byte('7'), tx.ID()[14], "a UUIDv7")
-	require.Equal(t, "http:/orders/{tenant}", tx.Source())
+	require.Equal(t, "http:/orders/%7Btenant%7D", tx.Source())
 	require.Equal(t, "order.placed", tx.Type())
 	require.Equal(t, "application/x-protobuf", tx.ContentType())
 	require.Equal(t, "customer 7", tx.Key())

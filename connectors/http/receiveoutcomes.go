@@ -15,8 +15,8 @@ import (
 type OutcomesConfig struct {
 	// Records are to be brought up to date. Required.
 	Records Records
-	// Sources are those of the transactions that there are records of: "http:<route>" for
-	// each route. Default: all are looked for.
+	// Sources are those of the transactions that there are records of: Route.Source of each
+	// route. Default: all are looked for, as those of routes for peers have to be.
 	Sources []string
 	// Queue is how many outcomes may wait to be recorded. Default 1024.
 	Queue int

@@ -24,7 +24,7 @@ func recording(t *testing.T, s *shelf, records http.Records) (*rig, *http.Outcom
 		require.NoError(t, server.Add(http.Route{Path: "/orders/{tenant}", Auth: auth}, receiver))
 		require.NoError(t, server.Add(http.Route{Path: "/open"}, receiver))
 	})
-	outcomes := http.NewOutcomes(http.OutcomesConfig{Records: records, Sources: []string{"http:/orders/{tenant}", "http:/open"}})
+	outcomes := http.NewOutcomes(http.OutcomesConfig{Records: records, Sources: []string{http.Route{Path: "/orders/{tenant}"}.Source(), http.Route{Path: "/open"}.Source()}})
 	t.Cleanup(func() { require.NoError(t, outcomes.Close(context.Background())) })
 	return r, outcomes
 }

@@ -46,7 +46,7 @@ func newHandler(route Route, to Target, draining *atomic.Bool) (*handler, error)
 		route: route.withDefaults(to.wait()), to: to, draining: draining,
 		cross: nethttp.NewCrossOriginProtection(), wildcards: wildcardsOf(route.Path),
 	}
-	h.source = "http:" + h.route.Name
+	h.source = route.Source()
 	for _, name := range route.Headers {
 		lower := strings.ToLower(name)
 		extension, _ := strings.CutPrefix(lower, semconv.CEPrefix)

@@ -169,6 +169,18 @@ func TestMalformedMetadataAndKeys(t *testing.T) {
 	require.Empty(t, s.stored())
 }
 
+// One header that is fine does not make up for another that is not; what stands in a
+// structured event is not looked for in headers.
+func TestMetadataOfHeaders(t *testing.T) {
+	s := &shelf{}
+	r := receiving(t, s, http.Route{Path: "/in", Headers: []string{"X-Tag", "ce-region", "X-Other"}})
+	r.post("/in", "x", "X-Tag", "\xff", "ce-region", "eu", "X-Other", "x").problem(t, 400, "header x-tag")
+	resp := r.post("/in", `{"specversion":"1.0","id":"1","source":"/s","type":"t"}`,
+		"Content-Type", "application/cloudevents+json", "ce-region", "eu", "X-Tag", "a")
+	require.Equal(t, 202, resp.StatusCode, resp.body)
+	require.Equal(t, map[string]string{"ce-id": "1", "ce-source": "/s", "x-tag": "a"}, first(s.stored()[0].Metadata()))
+}
+
 // A server of somebody else's may let through what net/http's does not.
 func TestTransferEncodings(t *testing.T) {
 	receiver, err := http.NewReceiver(http.ReceiverConfig{Sink: &shelf{}})

@@ -83,9 +83,10 @@ func (h *handler) pathValues(r *nethttp.Request) (values []string, err error) {
 
 // metadata is names and values in turn.
 func (h *handler) metadata(header nethttp.Header, e event, values []string) (metadata []string, err error) {
+	unclean := ""
 	add := func(name, value string) {
 		if !cleanText(value) {
-			err = errors.New("header " + name + " is not UTF-8, or has control characters in it")
+			unclean = name
 		}
 		metadata = append(metadata, name, value)
 	}
@@ -97,23 +98,32 @@ func (h *handler) metadata(header nethttp.Header, e event, values []string) (met
 		add(semconv.CESource, e.source)
 	}
 	for _, a := range h.headers {
-		if value, ok := e.extensions[a.extension]; ok && a.extension != "" {
-			add(a.name, value)
+		if a.extension == "" {
+			for _, value := range header[a.header] {
+				add(a.name, value)
+			}
 			continue
 		}
-		for _, value := range header[a.header] {
-			if a.extension != "" {
-				if value, err = attribute(header, a.header); err != nil {
-					return nil, err
-				}
+		value, there := e.extensions[a.extension]
+		if e.extensions == nil { // then it is a header
+			if value, err = attribute(header, a.header); err != nil {
+				return nil, err
 			}
+			there = header[a.header] != nil
+		}
+		if there {
 			add(a.name, value)
 		}
 	}
 	if h.route.Peer {
-		err = errors.Join(err, peerMetadata(header, add))
+		if err := peerMetadata(header, add); err != nil {
+			return nil, err
+		}
 	}
-	return metadata, err
+	if unclean != "" {
+		return nil, errors.New("header " + unclean + " is not UTF-8, or has control characters in it")
+	}
+	return metadata, nil
 }
 
 // peerMetadata is that of a transaction of another program of Ergon.

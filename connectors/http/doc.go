@@ -31,6 +31,11 @@
 // once. The same key with another body is refused with 422. Without a key the ID is a
 // UUIDv7, and each request is a transaction.
 //
+// # Stopping
+//
+// Drain the server and the sources first, let the engines finish, close the sources, then
+// the server, and the sinks of receivers last: so each request that came gets an answer.
+//
 // # Taking out
 //
 // A [Sink] sends each transaction as a request, and takes it for stored once the answer

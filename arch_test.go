@@ -36,6 +36,8 @@ var rules = []rule{
 		"failsafe-go has one home, so that its traps are avoided in one place"},
 	{"internal/natstest", nil, []string{"github.com/nats-io/nats-server/v2", "github.com/nats-io/nkeys", "github.com/stretchr/testify"},
 		"the cluster that tests of several packages break, and who signs for their servers: it knows servers, and nothing of ours"},
+	{"internal/sqlsuite", []string{"", "policy", "services", "services/spec", "services/sql"}, []string{"github.com/stretchr/testify", "go.opentelemetry.io/otel"},
+		"what every database must do, for the tests of two modules"},
 	{"internal/...", []string{"", "policy", "internal/..."}, nil,
 		"shared parts know no transport"},
 	{"engine", []string{"", "policy", "internal/..."}, nil,
@@ -66,6 +68,8 @@ var rules = []rule{
 		"a fake is a server: the client under test is the real one, and takes no assertion library along"},
 	{"services/sql", []string{"", "internal/...", "services", "services/spec"}, []string{"go.opentelemetry.io/otel", "github.com/jackc/pgx/v5", "modernc.org/sqlite"},
 		"a service goes through the seam, and knows its client library and no engine"},
+	{"services/sql/sqltest", []string{"services", "services/spec", "services/sql"}, nil,
+		"a test kit takes no assertion library into a user's tests, and goes through the service's own seam"},
 	{"services/llm", []string{"", "internal/...", "services", "services/spec"}, []string{"go.opentelemetry.io/otel", "github.com/openai/openai-go", "github.com/invopop/jsonschema", "github.com/santhosh-tekuri/jsonschema"},
 		"a service goes through the seam, and knows its client library and no engine"},
 	{"services/llm/llmtest", []string{"services", "services/spec"}, nil,
@@ -99,7 +103,7 @@ var rules = []rule{
 }
 
 // testKits are for tests: no package that ships may import one.
-var testKits = []string{"ergontest", "connectors/connectortest", "internal/natstest", "services/kv/kvtest", "services/httpapi/httpapitest", "services/llm/llmtest"}
+var testKits = []string{"ergontest", "connectors/connectortest", "internal/natstest", "services/kv/kvtest", "services/httpapi/httpapitest", "services/llm/llmtest", "internal/sqlsuite", "services/sql/sqltest"}
 
 type goPackage struct {
 	ImportPath, Name, Doc string
@@ -157,6 +161,9 @@ func TestRulesBite(t *testing.T) {
 		{"services/kv", module + "/bus"},
 		{"services/kv", module + "/services/kv/kvtest"},
 		{"policy", "github.com/invopop/jsonschema"},
+		{"services/sql", module + "/engine"},
+		{"app", module + "/services/sql/sqltest"},
+		{"telemetry", "modernc.org/sqlite"},
 	} {
 		r, ok := ruleOf(bad.pkg)
 		require.True(t, ok, bad.pkg)
@@ -176,6 +183,34 @@ func TestPackageComments(t *testing.T) {
 		if !strings.HasPrefix(p.Doc, want) {
 			t.Errorf("%s: its package comment begins %q, not with %q", p.ImportPath, p.Doc, want)
 		}
+	}
+}
+
+// TestStockBinaryLinksNoDatabase: what whoever runs ergon.yaml alone never asks for would make the
+// binary half as large again.
+func TestStockBinaryLinksNoDatabase(t *testing.T) {
+	deps := func(of string) []string {
+		cmd := exec.CommandContext(t.Context(), "go", "list", "-deps", of)
+		var stderr bytes.Buffer
+		cmd.Stderr = &stderr
+		out, err := cmd.Output()
+		require.NoError(t, err, stderr.String())
+		return strings.Fields(string(out))
+	}
+	links := func(all []string, path string) bool {
+		return slices.ContainsFunc(all, func(p string) bool { return p == path || strings.HasPrefix(p, path+"/") })
+	}
+	stock := deps("./cmd/ergon")
+	require.True(t, links(stock, module+"/cli"), "the list is one of what it links")
+	for _, path := range []string{
+		module + "/services/sql", "github.com/jackc/pgx", "modernc.org/sqlite",
+		module + "/services/llm", "github.com/openai",
+	} {
+		require.False(t, links(stock, path), "cmd/ergon links %s", path)
+	}
+	with := deps("./services/sql")
+	for _, path := range []string{module + "/services/sql", "github.com/jackc/pgx", "modernc.org/sqlite"} {
+		require.True(t, links(with, path), "it would be seen: %s", path)
 	}
 }
 

@@ -24,12 +24,12 @@ func compose(t *testing.T, options ...cli.ProjectOptionsFn) *types.Project {
 	return project
 }
 
-func services(p *types.Project) []string { return slices.Sorted(maps.Keys(p.Services)) }
+func servicesOf(p *types.Project) []string { return slices.Sorted(maps.Keys(p.Services)) }
 
 // Without the profile there is what there was, and ergon sends nothing anywhere.
 func TestComposeWithoutTheProfile(t *testing.T) {
 	p := compose(t)
-	require.Equal(t, []string{"ergon", "nats"}, services(p))
+	require.Equal(t, []string{"ergon", "nats"}, servicesOf(p))
 	require.Empty(t, *p.Services["ergon"].Environment["OTEL_EXPORTER_OTLP_ENDPOINT"])
 	require.Empty(t, p.Services["ergon"].Ports, "the admin server is for this network alone")
 }
@@ -37,10 +37,10 @@ func TestComposeWithoutTheProfile(t *testing.T) {
 // With it there are five services, and what one says of another is so.
 func TestComposeWithTheProfile(t *testing.T) {
 	all := []string{"collector", "ergon", "grafana", "nats", "prometheus"}
-	require.Equal(t, all, services(compose(t, cli.WithProfiles([]string{"observe"}))))
+	require.Equal(t, all, servicesOf(compose(t, cli.WithProfiles([]string{"observe"}))))
 
 	p := compose(t, cli.WithEnvFiles(filepath.Join(observe, "env")), cli.WithDotEnv, cli.WithDefaultProfiles())
-	require.Equal(t, all, services(p), "the file names the profile")
+	require.Equal(t, all, servicesOf(p), "the file names the profile")
 	for _, s := range p.Services {
 		for _, v := range s.Volumes {
 			if v.Type == types.VolumeTypeBind {

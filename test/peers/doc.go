@@ -1,5 +1,6 @@
 // Package peers tests Ergon against what it meets in the field: an OpenTelemetry
-// Collector, which is built from its Go modules, and Prometheus from the distribution.
+// Collector, which is built from its Go modules, and Prometheus and PostgreSQL from the
+// distribution.
 // The programs run as processes of their own on loopback ports, Ergon's included, and
 // what they hold at the end is compared with what the streams hold.
 //

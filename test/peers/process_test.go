@@ -28,7 +28,14 @@ type process struct {
 // start starts a program that the test ends, at the latest with itself.
 func start(t *testing.T, dir string, env []string, path string, args ...string) *process {
 	t.Helper()
+	return startAs(t, nil, dir, env, path, args...)
+}
+
+// startAs is start as somebody else.
+func startAs(t *testing.T, as *syscall.SysProcAttr, dir string, env []string, path string, args ...string) *process {
+	t.Helper()
 	p := &process{cmd: exec.Command(path, args...), done: make(chan struct{})}
+	p.cmd.SysProcAttr = as
 	p.cmd.Dir, p.cmd.Env = dir, append(os.Environ(), env...)
 	p.cmd.Stdout, p.cmd.Stderr = &p.out, &p.out
 	p.cmd.WaitDelay = time.Second

@@ -106,7 +106,13 @@ instead: eight per power of two, from a microsecond to an hour. For Prometheus t
 formats can't show.
 
 What the Go runtime says of itself has the names of OpenTelemetry's semantic conventions: ` + code("go.memory.*", "go.goroutine.count") + `,
-` + code("go.processor.limit", "go.config.gogc") + `.`)
+` + code("go.processor.limit", "go.config.gogc") + `.
+
+So has what a database's pool (` + code("services/sql") + `) says, by ` + code(semconv.AttrPool) + `, the service's name:
+` + code(semconv.MetricPoolCount.Name) + ` (by ` + code(semconv.AttrPoolState) + `: used, idle),
+` + code(semconv.MetricPoolMax.Name, semconv.MetricPoolIdleMax.Name, semconv.MetricPoolPending.Name) + ` and
+` + code(semconv.MetricPoolTimeouts.Name) + `. The spans of its calls have ` + code(semconv.AttrDBSystem, semconv.AttrDBNamespace, semconv.AttrDBOperation) + ` and, of one that
+failed, ` + code(semconv.AttrDBStatus) + `; never a statement or its arguments.`)
 }
 
 func bounds(h engine.Histogram) string {

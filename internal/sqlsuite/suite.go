@@ -32,6 +32,7 @@ func Run(t *testing.T, system string, where Where) {
 		{"a transaction is all or nothing", transactions},
 		{"a transaction that is run anew", anew},
 		{"a transaction whose time is over", transactionTime},
+		{"many at once", atOnce},
 		{"a statement's time", statementTime},
 		{"a pool that is used up", usedUp},
 		{"a life", life},

@@ -120,6 +120,36 @@ func transactionTime(t *testing.T, where Where) {
 	require.Zero(t, count(t, find))
 }
 
+// Transactions that all want one row wait for one another, and none is lost.
+func atOnce(t *testing.T, where Where) {
+	db := Fresh(t, where, nil)
+	put(t, db, 1)
+	raise, find := db.Operation("raise", services.Idempotent), db.Operation("find", services.Idempotent)
+	const writers, times = 8, 10
+	errs := make(chan error, writers)
+	for range writers {
+		go func() {
+			for range times {
+				err := sql.InTx(t.Context(), raise, func(ctx context.Context, tx *sql.Tx) error {
+					_, err := sql.Exec(ctx, tx, `update items set price = coalesce(price, 0) + 1 where id = 1`)
+					return err
+				})
+				if err != nil {
+					errs <- err
+					return
+				}
+			}
+			errs <- nil
+		}()
+	}
+	for range writers {
+		require.NoError(t, <-errs)
+	}
+	n, err := sql.One[int](t.Context(), find, `select price from items`)
+	require.NoError(t, err)
+	require.Equal(t, writers*times, n)
+}
+
 func statementTime(t *testing.T, where Where) {
 	db := Fresh(t, where, short(300*time.Millisecond))
 	op, find := db.Operation("endless", services.Idempotent), db.Operation("find", services.Idempotent)

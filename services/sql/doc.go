@@ -4,7 +4,7 @@
 //
 // A service that stands on it names its operations once, and asks by them:
 //
-//	type Customers struct{ find, add, move *sql.Operation }
+//	type Customers struct{ find, move *sql.Operation }
 //
 //	func New(db *sql.DB) *Customers {
 //		return &Customers{
@@ -53,7 +53,8 @@
 // (PGHOST, PGSSLMODE, PGPASSFILE and so on) fill in. sslmode is prefer by default, which
 // also does without TLS: over a network that others share, write ?sslmode=verify-full.
 // Statements are prepared once per connection; behind a pooler that can't bear that, write
-// ?default_query_exec_mode=exec.
+// ?default_query_exec_mode=exec. A connection that nobody used for a second is asked for a
+// sign of life before it is used; one that broke since fails the call.
 //
 // # SQLite
 //

@@ -20,8 +20,9 @@ var (
 	// than MaxRows. BUSINESS: they are as many the next time.
 	ErrTooMany = errors.New("there are too many rows")
 	// ErrUnknown is a transaction's whose commit got no answer: it may be committed or
-	// not. SYSTEM. An Idempotent operation is run anew by the seam; of any other the engine
-	// tries the whole attempt again, so it needs a key by which a second time is seen.
+	// not. SYSTEM, or TIMEOUT where the attempt's time ended meanwhile. An Idempotent
+	// operation is run anew by the seam; of any other the engine tries the whole attempt
+	// again, so it needs a key by which a second time is seen.
 	ErrUnknown = errors.New("the commit got no answer, so its outcome is unknown")
 	// ErrStopped is a call's before Start or after Stop. SYSTEM.
 	ErrStopped = errors.New("the database is not open: it was not started, or was stopped")

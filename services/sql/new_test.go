@@ -1,12 +1,14 @@
 package sql_test
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
 	"testing"
 	"time"
 
+	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/stretchr/testify/require"
 
 	"github.com/ergon-framework/ergon/policy"
@@ -75,7 +77,9 @@ func TestStartFails(t *testing.T) {
 		err = db.Start(t.Context())
 		require.ErrorContains(t, err, says)
 		require.ErrorContains(t, err, `service "shop": open `)
-		require.NotContains(t, err.Error(), "hush")
+		require.NotContains(t, fmt.Sprintf("%v %+v %#v", err, err, err), "hush")
+		_, holds := errors.AsType[*pgconn.ConnectError](err)
+		require.False(t, holds, "that has the password in its configuration")
 		require.ErrorIs(t, db.Health(), sql.ErrStopped)
 	}
 }

@@ -1,6 +1,7 @@
 package sql
 
 import (
+	"context"
 	"database/sql/driver"
 	"errors"
 	"fmt"
@@ -10,6 +11,7 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/stdlib"
 	"modernc.org/sqlite"
 
@@ -101,9 +103,30 @@ func readPostgres(c spec.SQL, name string, wait time.Duration) (target, error) {
 	return target{
 		system: "postgresql", namespace: config.Database,
 		where:     fmt.Sprintf("database %q at %s:%d as user %q", config.Database, config.Host, config.Port, config.User),
-		connector: func() driver.Connector { return stdlib.GetConnector(*config) },
+		connector: func() driver.Connector { return discreet{stdlib.GetConnector(*config)} },
 	}, nil
 }
+
+// discreet keeps pgx's configuration, which has the password, out of errors: whoever dumps
+// one with all that it holds would see it.
+type discreet struct{ driver.Connector }
+
+func (d discreet) Connect(ctx context.Context) (driver.Conn, error) {
+	c, err := d.Connector.Connect(ctx)
+	if e, ok := errors.AsType[*pgconn.ConnectError](err); ok {
+		return nil, &refusal{text: e.Error(), cause: e.Unwrap()}
+	}
+	return c, err
+}
+
+// refusal says why there is no connection.
+type refusal struct {
+	text  string
+	cause error
+}
+
+func (r *refusal) Error() string { return r.text }
+func (r *refusal) Unwrap() error { return r.cause }
 
 // reason is what pgx says of a URL without the URL, in which there may be secrets of
 // other kinds (sslpassword).

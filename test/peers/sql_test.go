@@ -3,6 +3,7 @@ package peers
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -47,6 +48,11 @@ func wrongPassword(t *testing.T, p *postgres) {
 	err = db.Start(t.Context())
 	require.ErrorContains(t, err, `password authentication failed for user "ergon"`)
 	require.ErrorContains(t, err, `service "shop": open database "postgres" at 127.0.0.1:`)
+	refused, ok := errors.AsType[*pgconn.PgError](err)
+	require.True(t, ok, "the server's own word is found")
+	require.Equal(t, "28P01", refused.Code)
+	_, holds := errors.AsType[*pgconn.ConnectError](err)
+	require.False(t, holds, "that has the password in its configuration")
 	var log bytes.Buffer
 	slog.New(slog.NewTextHandler(&log, nil)).Error("it failed", "err", err, "db", db)
 	for _, text := range []string{fmt.Sprintf("%v %+v %#v", err, err, err), fmt.Sprintf("%v %+v %#v", db, db, db), log.String()} {

@@ -84,3 +84,22 @@ func TestRowsThatBreakOff(t *testing.T) {
 	require.ErrorContains(t, err, "integer overflow")
 	require.NotErrorIs(t, err, sql.ErrNotFound)
 }
+
+// A commit that a constraint forbids leaves nothing behind: no lock, and no transaction on
+// the connection.
+func TestSQLiteCommitRefused(t *testing.T) {
+	db := sqlsuite.Fresh(t, file, func(s *services.Setup[spec.SQL]) { s.Config.Connections, s.Config.Idle = 1, 1 })
+	op := db.Operation("any", services.Once)
+	_, err := sql.Exec(t.Context(), op, `create table parts (item integer references items deferrable initially deferred)`)
+	require.NoError(t, err)
+	err = sql.InTx(t.Context(), op, func(ctx context.Context, tx *sql.Tx) error {
+		_, err := sql.Exec(ctx, tx, `insert into parts values (9)`)
+		return err
+	})
+	require.ErrorIs(t, err, ergon.CategoryBusiness)
+	require.NotErrorIs(t, err, sql.ErrUnknown)
+	n, err := sql.One[int](t.Context(), op, `select count(*) from parts`)
+	require.NoError(t, err)
+	require.Zero(t, n)
+	require.NoError(t, sql.InTx(t.Context(), op, func(context.Context, *sql.Tx) error { return nil }), "the connection can begin another")
+}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	nethttp "net/http"
+	"net/url"
 	"slices"
 	"strconv"
 	"strings"
@@ -19,11 +20,11 @@ import (
 var errTimeout = errors.New("no whole answer in time")
 
 // classify says what an answer means for the transaction, nil that it is taken.
-func (s *Sink) classify(at string, a sinkReply) error {
+func (s *Sink) classify(from *url.URL, a sinkReply) error {
 	if a.status >= 200 && a.status <= 299 {
 		return nil
 	}
-	text := fmt.Sprintf("%s %s: %d %s", s.options.Method, at, a.status, nethttp.StatusText(a.status))
+	text := fmt.Sprintf("%s %s: %d %s", s.options.Method, shown(from), a.status, nethttp.StatusText(a.status))
 	if a.unfollowed != "" {
 		text += ", and " + a.unfollowed
 	}

@@ -85,15 +85,15 @@ func (e *event) attributes(get func(string) (string, error), peer bool) error {
 	if version != semconv.CEVersion {
 		return fmt.Errorf("specversion is not %s", semconv.CEVersion)
 	}
-	for _, a := range []struct {
-		to   *string
-		name string
-	}{{&e.id, headerCEID}, {&e.source, headerCESource}, {&e.kind, headerCEType}} {
-		if *a.to, err = get(a.name); err != nil {
+	// Apart from their names, which go where the compiler loses sight of them: e would be
+	// allocated, for every request.
+	to := [...]*string{&e.id, &e.source, &e.kind}
+	for i, name := range [...]string{headerCEID, headerCESource, headerCEType} {
+		if *to[i], err = get(name); err != nil {
 			return err
 		}
-		if *a.to == "" && !(peer && a.name == headerCEType) {
-			return fmt.Errorf("%s is missing, which every event has", strings.ToLower(a.name))
+		if *to[i] == "" && !(peer && name == headerCEType) {
+			return fmt.Errorf("%s is missing, which every event has", strings.ToLower(name))
 		}
 	}
 	return e.optional(get)

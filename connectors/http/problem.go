@@ -53,10 +53,9 @@ func (p *problem) write(w nethttp.ResponseWriter) {
 
 // writeJSON writes an answer of ours, which must not be kept by anybody on the way.
 func writeJSON(w nethttp.ResponseWriter, status int, body []byte) {
+	values := []string{"application/json", "no-store", strconv.Itoa(len(body))}
 	h := w.Header()
-	h["Content-Type"] = []string{"application/json"}
-	h["Cache-Control"] = []string{"no-store"}
-	h["Content-Length"] = []string{strconv.Itoa(len(body))}
+	h["Content-Type"], h["Cache-Control"], h["Content-Length"] = values[0:1:1], values[1:2:2], values[2:3:3]
 	w.WriteHeader(status)
 	_, _ = w.Write(body) // the client has left
 }

@@ -137,14 +137,24 @@ type answer struct {
 	err    error
 }
 
+// answers has a place for one. A second finds none.
+type answers chan answer
+
+func (c answers) tell(a answer) {
+	select {
+	case c <- a:
+	default:
+	}
+}
+
 // store sends the transaction and waits for the sink's word. Its answer has a place even
 // when nobody waits any more.
 func (v *Receiver) store(ctx context.Context, a *arrival) *problem {
-	answers := make(chan answer, 1)
-	v.send(ctx, a.tx, answers)
+	told := make(answers, 1)
+	v.send(ctx, a.tx, told)
 	var got answer
 	select {
-	case got = <-answers:
+	case got = <-told:
 	case <-ctx.Done():
 		return a.unstored("it was not confirmed in time that the request is stored")
 	}
@@ -168,28 +178,22 @@ func (v *Receiver) store(ctx context.Context, a *arrival) *problem {
 }
 
 // send hands the transaction over. A sink that panics has not stored it, as far as is
-// known; one that answers twice finds no place for the second.
-func (v *Receiver) send(ctx context.Context, tx ergon.Raw, answers chan answer) {
-	tell := func(a answer) {
-		select {
-		case answers <- a:
-		default:
-		}
-	}
+// known.
+func (v *Receiver) send(ctx context.Context, tx ergon.Raw, told answers) {
 	var err error
 	defer func() {
 		if err != nil {
 			v.onError(fmt.Errorf("store transaction %q: %w", tx.ID(), err))
-			tell(answer{err: err})
+			told.tell(answer{err: err})
 		}
 	}()
 	defer ergon.Recover(&err)
 	if v.once == nil {
-		v.sink.Send(ctx, tx, func(err error) { tell(answer{err: err}) })
+		v.sink.Send(ctx, tx, func(err error) { told.tell(answer{err: err}) })
 		return
 	}
 	v.once.SendOnce(ctx, tx, func(stored func(context.Context) (ergon.Raw, bool, error), err error) {
-		tell(answer{stored, err})
+		told.tell(answer{stored, err})
 	})
 }
 

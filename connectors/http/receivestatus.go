@@ -75,8 +75,13 @@ func (h *statusHandler) status(w nethttp.ResponseWriter, r *nethttp.Request) *pr
 	return nil
 }
 
-// appendJSON appends a string.
+// appendJSON appends a string. Most are IDs of ours, which stand for themselves.
 func appendJSON(b []byte, s string) []byte {
-	text, _ := json.Marshal(s) // strings always can be encoded
-	return append(b, text...)
+	for i := range len(s) {
+		if c := s[i]; c != '-' && (c < '0' || c > '9') && (c < 'a' || c > 'z') {
+			text, _ := json.Marshal(s) // strings always can be encoded
+			return append(b, text...)
+		}
+	}
+	return append(append(append(b, '"'), s...), '"')
 }

@@ -41,32 +41,36 @@ func (h *handler) arrival(r *nethttp.Request, body []byte, who caller, now time.
 	}
 	a := &arrival{keyed: key != requestKey{}, owner: who.principal, route: h}
 	keep := h.route.Peer && e.id != ""
-	a.tx = ergon.New(e.payload, func(env *ergon.Envelope) {
-		env.Source = h.source
-		switch {
-		case keep:
-			env.ID, env.Source = e.id, e.source
-		case a.keyed:
-			env.ID = keyedID(h.route.Name, values, who.principal, key)
-		}
-		env.Type, env.Key, env.ContentType = e.kind, e.subject, e.contentType
-		orDefault(&env.Type, h.route.Type)
-		env.CausationID, env.CorrelationID = e.causation, e.correlation
-		env.CreatedAt = now.UTC()
-		if !e.time.IsZero() {
-			env.CreatedAt = e.time.UTC()
-		}
-		env.Trace = trace(r.Header)
-		if len(metadata) > 0 {
-			env.Metadata = ergon.NewMetadata(func(yield func(string, string) bool) {
-				for i := 0; i < len(metadata); i += 2 {
-					if !yield(metadata[i], metadata[i+1]) {
-						return
-					}
+	env := ergon.Envelope{
+		Source: h.source, Type: e.kind, Key: e.subject, ContentType: e.contentType,
+		CausationID: e.causation, CorrelationID: e.correlation, CreatedAt: now.UTC(), Trace: trace(r.Header),
+	}
+	orDefault(&env.Type, h.route.Type)
+	if !e.time.IsZero() {
+		env.CreatedAt = e.time.UTC()
+	}
+	if len(metadata) > 0 {
+		env.Metadata = ergon.NewMetadata(func(yield func(string, string) bool) {
+			for i := 0; i < len(metadata); i += 2 {
+				if !yield(metadata[i], metadata[i+1]) {
+					return
 				}
-			})
-		}
-	})
+			}
+		})
+	}
+	switch {
+	case keep:
+		env.ID, env.Source = e.id, e.source
+		a.tx = ergon.Make(env, e.payload)
+	case a.keyed:
+		env.ID = keyedID(h.route.Name, values, who.principal, key)
+		a.tx = ergon.Make(env, e.payload)
+	default:
+		a.tx = ergon.New(e.payload, func(made *ergon.Envelope) {
+			env.ID = made.ID
+			*made = env
+		})
+	}
 	return a, nil
 }
 

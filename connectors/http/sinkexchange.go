@@ -58,7 +58,7 @@ func (s *Sink) exchange(ctx context.Context, tx ergon.Raw) error {
 		}
 		if next == nil {
 			a.unfollowed = why
-			return s.classify(shown(r.URL), a)
+			return s.classify(r.URL, a)
 		}
 		again := *r
 		again.URL, again.Host = next, next.Host

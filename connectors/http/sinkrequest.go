@@ -35,7 +35,7 @@ func (s *Sink) request(ctx context.Context, tx ergon.Raw) (*nethttp.Request, err
 		}
 	}
 
-	const most = 20 // of the headers that are written below
+	const most = 14 // headers of most requests, and what fits a map half as large as the next
 	set := newHeaderSet(most)
 	set.set("User-Agent", "ergon")
 	set.set("Content-Type", contentType)

@@ -68,14 +68,14 @@ func deadHeader(m jetstream.Msg, attempts int, at time.Time, failed error) (nats
 		hash(o.source, o.id, o.epoch, task, "dead"), task, "process", "SYSTEM", failed.Error(),
 		strconv.Itoa(attempts), strconv.FormatUint(o.meta.NumDelivered, 10), "m=0 confirmed=0 unknown=0",
 		at.UTC().Format(time.RFC3339Nano), time.Now().UTC().Format(time.RFC3339Nano),
-		o.meta.Stream, m.Subject(), strconv.FormatUint(o.meta.Sequence.Stream, 10),
+		o.meta.Stream, m.Subject(), strconv.FormatUint(o.meta.Sequence.Stream, 10), strconv.FormatInt(o.meta.Timestamp.UnixNano(), 10),
 		traceParent(o.source, o.id)[3:35],
 	}
 	names := [...]string{
 		"Nats-Msg-Id", "Ergon-Dead-Task", "Ergon-Dead-Phase", "Ergon-Dead-Category", "Ergon-Dead-Reason",
 		"Ergon-Dead-Attempts", "Ergon-Dead-Deliveries", "Ergon-Dead-Outputs",
 		"Ergon-Dead-First-Seen", "Ergon-Dead-Failed-At",
-		"Ergon-Dead-Stream", "Ergon-Dead-Subject", "Ergon-Dead-Sequence", "Ergon-Dead-Trace-Id",
+		"Ergon-Dead-Stream", "Ergon-Dead-Subject", "Ergon-Dead-Sequence", "Ergon-Dead-Timestamp", "Ergon-Dead-Trace-Id",
 	}
 	return header(names[:], values[:]), nil
 }

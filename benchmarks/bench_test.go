@@ -8,6 +8,7 @@ import (
 	"go/parser"
 	"go/token"
 	"maps"
+	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
@@ -28,6 +29,12 @@ func TestMain(m *testing.M) {
 	for name, lie := range lies {
 		all[name] = lie.run
 	}
+	for name, lie := range httpLies {
+		all[name] = lie.run
+	}
+	all["takes-holds"] = takingWith(func(_ http.ResponseWriter, _ func([]byte) string, _ []byte, _ bool) {
+		select {} // until its process ends
+	})
 	all["swaps"] = swaps
 	all["idles"] = func(ctx context.Context, _ *work.Job) error {
 		<-ctx.Done()

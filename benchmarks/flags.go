@@ -18,6 +18,7 @@ type options struct {
 	compare         harness.Options
 	svg, json, from string
 	flat, scale     bool
+	http            bool
 	backlogs        []int64
 	tasks, slots    []int
 }
@@ -31,6 +32,7 @@ var takes = map[string][]string{
 	"from":  {"svg"},
 	"flat":  {"n", "rounds", "timeout", "backlogs", "tasks", "slots", "profiles"},
 	"scale": {"n", "rounds", "timeout"},
+	"http":  {"n", "rounds", "timeout", "profiles"},
 }
 
 func parse(args []string, usage io.Writer) (options, error) {
@@ -51,6 +53,7 @@ func parse(args []string, usage io.Writer) (options, error) {
 	flags.StringVar(&o.from, "from", "", "measure nothing, and show what -json wrote to this file")
 	flags.BoolVar(&o.flat, "flat", false, "measure ergon's CPU per transaction by backlog, tasks and slots instead")
 	flags.BoolVar(&o.scale, "scale", false, "measure one, two and three processes of ergon that share a consumer instead")
+	flags.BoolVar(&o.http, "http", false, "measure requests over HTTP, taken and sent, instead")
 	backlogs := flags.String("backlogs", "1000,10000,100000,1000000", "backlogs of -flat; an empty list leaves them out, also of -tasks and -slots")
 	tasks := flags.String("tasks", "1,10,100", "tasks of -flat in one process")
 	slots := flags.String("slots", "1,16,256,4096", "slots of -flat")

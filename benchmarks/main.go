@@ -16,6 +16,7 @@ import (
 	"github.com/ergon-framework/ergon/benchmarks/harness"
 	"github.com/ergon-framework/ergon/benchmarks/raw"
 	"github.com/ergon-framework/ergon/benchmarks/tasks"
+	"github.com/ergon-framework/ergon/benchmarks/web"
 )
 
 // contenders are all that this binary can be started as.
@@ -28,6 +29,12 @@ var contenders = map[string]harness.Contender{
 	"ergon":     contender.Run,
 	"tasks":     tasks.Run,
 	"apart":     tasks.RunApart,
+
+	"raw-http":     raw.RunHTTPSource,
+	"ergon-http":   web.RunSource,
+	"raw-client":   raw.RunHTTPSink,
+	"ergon-client": web.RunSink,
+	"ergon-engine": web.RunEngineSink,
 }
 
 // compared are those that are measured against each other.
@@ -75,6 +82,16 @@ func run(ctx context.Context, args []string, out, progress io.Writer) error {
 			return err
 		}
 		return harness.ScaleTable(out, c.N, c.Rounds, results)
+	case o.http:
+		options := harness.HTTPOptions{
+			N: c.N, Rounds: c.Rounds, Timeout: c.Timeout, Profiles: c.Profiles, Progress: c.Progress,
+			Sources: []string{"raw-http", "ergon-http"}, Sinks: []string{"raw-client", "ergon-client", "ergon-engine"},
+		}
+		results, err := harness.HTTP(ctx, options)
+		if err != nil {
+			return err
+		}
+		return harness.HTTPTable(out, options, results)
 	case o.from != "":
 		r, err := harness.ReadRecord(o.from)
 		if err != nil {

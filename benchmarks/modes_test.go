@@ -105,6 +105,9 @@ func TestModesAreBounded(t *testing.T) {
 func TestFlagsOfModes(t *testing.T) {
 	for args, want := range map[string]string{
 		"-flat -scale":                     "exclude each other",
+		"-http -flat":                      "exclude each other",
+		"-http -w W1":                      "-w means nothing with -http",
+		"-http -n 1":                       "two requests",
 		"-flat -c raw":                     "-c means nothing with -flat",
 		"-scale -svg x":                    "-svg means nothing with -scale",
 		"-from x -n 5":                     "-n means nothing with -from",

@@ -24,6 +24,7 @@ type Contender func(ctx context.Context, job *work.Job) error
 const (
 	cmdServer  = "run-server"
 	cmdContend = "run-contender"
+	cmdReceive = "run-receiver"
 )
 
 // Child runs this process as one of the harness's children, if its arguments say
@@ -33,7 +34,7 @@ const (
 // closes it, and also when the harness is gone, whatever became of it. It ignores
 // interrupts, which a terminal sends to all processes at once.
 func Child(args []string, contenders map[string]Contender) (code int, isChild bool) {
-	if len(args) == 0 || args[0] != cmdServer && args[0] != cmdContend {
+	if len(args) == 0 || args[0] != cmdServer && args[0] != cmdContend && args[0] != cmdReceive {
 		return 0, false
 	}
 	signal.Ignore(os.Interrupt, syscall.SIGTERM)
@@ -48,6 +49,8 @@ func Child(args []string, contenders map[string]Contender) (code int, isChild bo
 		err = serve(ctx, args[1])
 	case args[0] == cmdContend && len(args) == 3:
 		err = contend(ctx, contenders[args[1]], args[2])
+	case args[0] == cmdReceive && len(args) == 2:
+		err = receive(ctx, args[1])
 	default:
 		err = fmt.Errorf("%s: wrong arguments: only the harness starts this", args[0])
 	}
@@ -58,7 +61,8 @@ func Child(args []string, contenders map[string]Contender) (code int, isChild bo
 	return 0, true
 }
 
-// hello is the server's first and only line.
+// hello is the first line of a server's, and the only one of nats-server. A contender
+// that sends says it without a URL when it has sent all.
 type hello struct {
 	URL string `json:"url"`
 }
@@ -95,6 +99,7 @@ func contend(ctx context.Context, run Contender, text string) error {
 	if err := json.Unmarshal([]byte(text), job); err != nil {
 		return fmt.Errorf("read the job: %w", err)
 	}
+	job.Say = func(url string) error { return json.NewEncoder(os.Stdout).Encode(hello{URL: url}) }
 	stop := func() error { return nil }
 	if job.Profile != "" {
 		var err error

@@ -39,13 +39,18 @@ func (s *stage) publish(ctx context.Context, job *work.Job, rate int) ([]time.Ti
 	return at, nil
 }
 
-// percentiles are p50, p99 and p99.9 of the times from publish to storage. The
-// server's clock is ours: it runs on the same machine.
-func percentiles(published, stored []time.Time) (p [3]time.Duration) {
+// percentiles are quantiles of the times from publish to storage. The server's clock is
+// ours: it runs on the same machine.
+func percentiles(published, stored []time.Time) [3]time.Duration {
 	all := make([]time.Duration, len(published))
 	for i := range all {
 		all[i] = stored[i].Sub(published[i])
 	}
+	return quantiles(all)
+}
+
+// quantiles are p50, p99 and p99.9. They sort all.
+func quantiles(all []time.Duration) (p [3]time.Duration) {
 	slices.Sort(all)
 	for i, q := range [...]float64{0.5, 0.99, 0.999} {
 		if len(all) > 0 {

@@ -20,12 +20,22 @@ type process struct {
 	name   string
 	cmd    *exec.Cmd
 	stdin  io.Closer
-	stdout *json.Decoder
-	pipe   io.Closer // that stdout reads
+	said   chan word
+	pipe   io.Closer // that said is from
 	stderr *tail
 	ended  chan struct{} // closed when err is set
 	err    error
 }
+
+// word is what a child says at once, or why it says nothing more.
+type word struct {
+	text json.RawMessage
+	err  error
+}
+
+// words is room for more than any child of ours says: whoever gives up waiting for one
+// leaves it there.
+const words = 8
 
 func start(name string, args ...string) (*process, error) {
 	self, err := os.Executable()
@@ -42,12 +52,13 @@ func start(name string, args ...string) (*process, error) {
 	if err != nil {
 		return nil, fmt.Errorf("start %s: %w", name, err)
 	}
-	p.cmd.Stdout, p.stdout, p.pipe = w, json.NewDecoder(r), r
+	p.cmd.Stdout, p.said, p.pipe = w, make(chan word, words), r
 	if err := p.cmd.Start(); err != nil {
 		_, _ = r.Close(), w.Close()
 		return nil, fmt.Errorf("start %s: %w", name, err)
 	}
 	_ = w.Close() // the child has it
+	go p.listen(json.NewDecoder(r))
 	go func() {
 		p.err = p.cmd.Wait()
 		close(p.ended)
@@ -55,18 +66,35 @@ func start(name string, args ...string) (*process, error) {
 	return p, nil
 }
 
+// listen ends with the child, or when pipe is closed.
+func (p *process) listen(stdout *json.Decoder) {
+	for {
+		var w word
+		w.err = stdout.Decode(&w.text)
+		p.said <- w
+		if w.err != nil {
+			close(p.said)
+			return
+		}
+	}
+}
+
 // read reads the child's next line.
 func (p *process) read(ctx context.Context, into any) error {
-	got := make(chan error, 1)
-	go func() { got <- p.stdout.Decode(into) }()
 	select {
-	case err := <-got:
-		if err != nil {
+	case w, open := <-p.said:
+		if !open {
+			w.err = io.EOF
+		}
+		if w.err == nil {
+			w.err = json.Unmarshal(w.text, into)
+		}
+		if w.err != nil {
 			p.kill()
-			return fmt.Errorf("%s said nothing (%w): %s", p.name, err, p.stderr)
+			return fmt.Errorf("%s said nothing (%w): %s", p.name, w.err, p.stderr)
 		}
 		return nil
-	case <-ctx.Done(): // the child is stopped or killed next, which ends the goroutine
+	case <-ctx.Done():
 		return context.Cause(ctx)
 	}
 }

@@ -39,6 +39,12 @@ type Job struct {
 	// Parts, if any, are tasks that share the job in one process. Then Durable and
 	// Output name no consumer and no subject.
 	Parts []Part `json:"parts,omitempty"`
+	// Target is the URL that inputs are to be sent to, by at most Concurrency requests at
+	// once, where the job is to send them; see Path for where it is to take requests.
+	Target string `json:"target,omitempty"`
+	// Say tells the harness where the contender takes requests, as a URL, or that it has
+	// sent all inputs, which is no URL. It is set where a job is to do one of these.
+	Say func(url string) error `json:"-"`
 
 	tally tally
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"path/filepath"
+	"sync"
 	"testing"
 
 	"github.com/nats-io/nats.go"
@@ -22,7 +23,19 @@ import (
 // loud is upper with hooks, one of which fails as its service says.
 type loud struct {
 	upper
-	hooks *[]string
+	hooks *notes
+}
+
+// notes are taken by transactions that run at once.
+type notes struct {
+	mu  sync.Mutex
+	all []string
+}
+
+func (n *notes) add(s string) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.all = append(n.all, s)
 }
 
 func (l loud) Process(ctx context.Context, tx ergon.Transaction[string]) (string, error) {
@@ -33,12 +46,12 @@ func (l loud) Process(ctx context.Context, tx ergon.Transaction[string]) (string
 }
 
 func (l loud) HandleSuccess(_ context.Context, _ ergon.Transaction[string], out string) error {
-	*l.hooks = append(*l.hooks, "success "+out)
+	l.hooks.add("success " + out)
 	return nil
 }
 
 func (l loud) HandleException(_ context.Context, _ ergon.Transaction[string], exc *ergon.Error) error {
-	*l.hooks = append(*l.hooks, "exception "+exc.Reason())
+	l.hooks.add("exception " + exc.Reason())
 	return errors.New("nobody to tell")
 }
 
@@ -49,9 +62,9 @@ const loudConfig = `
     consumer: { exception: { retry: { max_attempts: 2, backoff: 1ms } } }
 `
 
-func newOnce(t *testing.T, cfg *config.Config) (*app.Once, *[]string) {
+func newOnce(t *testing.T, cfg *config.Config) (*app.Once, *notes) {
 	t.Helper()
-	hooks := &[]string{}
+	hooks := &notes{}
 	once, err := app.NewOnce(app.Registered{app.Consume("loud", loud{upper{"!"}, hooks})}, cfg, "loud")
 	require.NoError(t, err)
 	return once, hooks
@@ -70,7 +83,7 @@ func TestOnceDry(t *testing.T) {
 	o, hooks := newOnce(t, cfg)
 	r := once(t, o, jetstream.Unstored(ergon.New([]byte(`"x"`), ergon.WithID("1"))))
 	require.Equal(t, engine.Succeeded, r.Outcome)
-	require.Equal(t, []string{"success X!"}, *hooks)
+	require.Equal(t, []string{"success X!"}, hooks.all)
 	require.Len(t, r.Outputs, 1)
 	out := r.Outputs[0]
 	require.Equal(t, []string{"out", "OUT", "out"}, []string{out.Route, out.Stream, out.Subject})
@@ -87,7 +100,7 @@ func TestOnceDry(t *testing.T) {
 	require.Equal(t, engine.Dead, r.Outcome)
 	require.Equal(t, "it is bad", r.Err.Reason())
 	require.ErrorContains(t, r.HandlerErr, "nobody to tell")
-	require.Equal(t, []string{"exception it is bad", "exception it is bad"}, *hooks, "as often as its policy says")
+	require.Equal(t, []string{"exception it is bad", "exception it is bad"}, hooks.all, "as often as its policy says")
 	require.Len(t, r.Attempts, 3)
 	require.Positive(t, r.Attempts[1].Delay)
 	require.Empty(t, r.Outputs)
@@ -96,14 +109,14 @@ func TestOnceDry(t *testing.T) {
 	o, hooks = newOnce(t, cfg)
 	o.Attempts = 1
 	require.Len(t, once(t, o, jetstream.Unstored(ergon.New([]byte(`"bad"`)))).Attempts, 2)
-	require.Len(t, *hooks, 1)
+	require.Len(t, hooks.all, 1)
 
 	o, hooks = newOnce(t, cfg)
 	r = once(t, o, jetstream.Unstored(ergon.New([]byte(`1`))))
 	require.Equal(t, ergon.PhaseDecode, r.Err.Phase)
 	require.Equal(t, ergon.PhaseDecode, r.Attempts[0].Phase)
 	require.Equal(t, ergon.PhaseException, r.Attempts[1].Phase)
-	require.Len(t, *hooks, 2)
+	require.Len(t, hooks.all, 2)
 }
 
 // One that is tried before and after a run puts out what the run does, once; and so do
@@ -138,7 +151,7 @@ func TestOnceIsWhatARunDoes(t *testing.T) {
 	require.NoError(t, r.BuryErr)
 
 	var runner *app.Runner
-	hooks := &[]string{}
+	hooks := &notes{}
 	fxApp := fxtest.New(t, app.Tasks(func() app.Task { return app.Consume("loud", loud{upper{"!"}, hooks}) }), app.Module,
 		fx.Supply(app.Options{Config: cfg, UntilEmpty: true, Conn: conn}), fx.Populate(&runner))
 	fxApp.RequireStart()

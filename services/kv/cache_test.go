@@ -146,8 +146,8 @@ func TestCacheOfBucketMadeAnew(t *testing.T) {
 	require.NoError(t, err)
 	_, err = other(t, srv.connect()).Put(t.Context(), "a", fr)
 	require.NoError(t, err)
+	healthy(t, s) // also if nobody asks for anything
 	sees(t, s, "a", fr)
-	healthy(t, s)
 	sees(t, s, "gone", region{})
 
 	// At once: no moment at which it was missing could be noticed.

@@ -38,6 +38,7 @@ func (b *bucket) fillCache(ctx context.Context) (*watch, error) {
 	c.hear()
 	b.cache.Store(c)
 	b.away.Store(nil)
+	b.failed.Store(nil) // it answered, and gets that would tell so ask it no more
 	return w, nil
 }
 

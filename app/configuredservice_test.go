@@ -47,6 +47,9 @@ func newRates(s svc.Setup[spec.HTTP]) (*rates, error) {
 
 func (r *rates) Seam() *svc.Seam { return r.seam }
 
+// Health is that of the seam, as services of ours have it: its text is shown once.
+func (r *rates) Health() error { return r.seam.Health() }
+
 func (r *rates) Stop(context.Context) error { close(r.free); return nil }
 
 func (r *rates) Of(ctx context.Context, what string) (string, error) {
@@ -223,6 +226,7 @@ func TestServicesAreShown(t *testing.T) {
 	}, 20*time.Second, 10*time.Millisecond)
 	require.Contains(t, body, "service rates: the circuit breaker is open: the next call is let through in")
 	require.Contains(t, body, "the latest failure: SYSTEM: connection refused")
+	require.Equal(t, 2, strings.Count(body, "the circuit breaker is open"), "once of the reasons, and once of the check: %s", body)
 	_, status, err := fetch(t, at+"/status")
 	require.NoError(t, err)
 	require.Contains(t, status, "the circuit breaker is open")

@@ -202,19 +202,29 @@ func sortServices(all []service) {
 func checkServices(all []service) []engine.Check {
 	checks := make([]engine.Check, len(all))
 	for i, s := range all {
-		checks[i] = engine.Check{Part: s.name}
-		if of, ok := s.value.(healthy); ok {
-			checks[i].Err = func() (err error) { defer ergon.Recover(&err); return of.Health() }()
-		}
-		if s.seam == nil {
-			continue
-		}
-		if err := s.seam.Health(); err != nil { // whose it is, the check says
-			text := strings.TrimPrefix(err.Error(), fmt.Sprintf("service %q: ", s.name))
-			checks[i].Err = errors.Join(checks[i].Err, errors.New(text))
-		}
+		checks[i] = engine.Check{Part: s.name, Err: s.health()}
 	}
 	return checks
+}
+
+// health is what the service says of itself, and what its seam says of the breaker: once,
+// for a service's Health may ask the seam too.
+func (s service) health() (err error) {
+	defer ergon.Recover(&err)
+	if of, ok := s.value.(healthy); ok {
+		err = of.Health()
+	}
+	if s.seam == nil {
+		return err
+	}
+	if !errors.Is(err, services.ErrOpen) {
+		err = errors.Join(err, s.seam.Health())
+	}
+	if err == nil {
+		return nil
+	}
+	// Whose it is, the check says.
+	return errors.New(strings.ReplaceAll(err.Error(), fmt.Sprintf("service %q: ", s.seam.Name()), ""))
 }
 
 // seamFaults are seams that could not be told apart.

@@ -90,7 +90,7 @@ var rules = []rule{
 		"it writes files, and knows Ergon by its path alone"},
 	{"cmd/...", []string{"*"}, []string{"go.uber.org/fx"},
 		"a binary is a list of modules"},
-	{"examples/...", []string{"", "policy", "engine", "app", "cli", "bus", "examples/..."}, []string{"go.uber.org/fx"},
+	{"examples/...", []string{"", "policy", "engine", "app", "cli", "bus", "services/...", "examples/..."}, []string{"go.uber.org/fx"},
 		"an example shows what a user can do: no internals"},
 	{"test/soak", []string{"", "policy", "engine", "bus", "bus/embedded", "connectors/jetstream"}, []string{"github.com/nats-io/nats.go"},
 		"it puts a pipeline together of public parts, and measures them"},

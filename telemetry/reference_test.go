@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+	"go.opentelemetry.io/otel/metric"
 
 	"github.com/ergon-framework/ergon/engine"
 	"github.com/ergon-framework/ergon/internal/semconv"
@@ -112,7 +113,27 @@ So has what a database's pool (` + code("services/sql") + `) says, by ` + code(s
 ` + code(semconv.MetricPoolCount.Name) + ` (by ` + code(semconv.AttrPoolState) + `: used, idle),
 ` + code(semconv.MetricPoolMax.Name, semconv.MetricPoolIdleMax.Name, semconv.MetricPoolPending.Name) + ` and
 ` + code(semconv.MetricPoolTimeouts.Name) + `. The spans of its calls have ` + code(semconv.AttrDBSystem, semconv.AttrDBNamespace, semconv.AttrDBOperation) + ` and, of one that
-failed, ` + code(semconv.AttrDBStatus) + `; never a statement or its arguments.`)
+failed, ` + code(semconv.AttrDBStatus) + `; never a statement or its arguments.
+
+And so has what a language model (` + code("services/llm") + `) costs: ` + code(semconv.MetricTokens.Name) + ` (for Prometheus
+` + code(forPrometheus(t, semconv.MetricTokens)) + `), a ` + string(semconv.MetricTokens.Kind) + `. ` + semconv.MetricTokens.Description + ` By
+` + code(semconv.MetricTokens.Attributes...) + `;
+the type is ` + code("input") + ` or ` + code("output") + `.`)
+}
+
+// forPrometheus is the name there of a histogram of whole numbers that a service makes.
+func forPrometheus(t *testing.T, m semconv.Metric) string {
+	handler, meters := exposed(t, metricsOf(telemetry.HistogramExplicit, everything("score")))
+	of, err := meters.Meter("service").Int64Histogram(m.Name, metric.WithUnit(m.Unit), metric.WithDescription(m.Description))
+	require.NoError(t, err)
+	of.Record(t.Context(), 1)
+	for name, family := range families(t, handler) {
+		if family.GetHelp() == m.Description {
+			return name
+		}
+	}
+	require.Fail(t, "it is not there", m.Name)
+	return ""
 }
 
 func bounds(h engine.Histogram) string {

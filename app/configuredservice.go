@@ -24,7 +24,7 @@ var (
 
 // Configured is [NamedService] of what stands under services.NAME of the configuration:
 //
-//	app.Configured("regions", kv.New[Region]) // func(services.Setup[spec.KV], kv.Bus) (*kv.KV[Region], error)
+//	app.Configured("regions", kv.New[Region]) // func(services.Setup[spec.KV], kv.Bus, ...kv.Option) (*kv.Store[Region], error)
 //
 // The constructor's first parameter is a services.Setup of spec.KV, spec.HTTP, spec.SQL
 // or spec.LLM, which says what kind the configuration must be of; it is filled in with the

@@ -74,11 +74,14 @@ func TestCommandsMakeServices(t *testing.T) {
 
 	write(bookConfig[len("\nservices: { book: { kv: { bucket: BOOK } } }"):])
 	const missing = "ergon: service \"book\": a module needs it, and it has no configuration: add services.book.kv to the configuration\n"
-	for _, args := range [][]string{{"tasks"}, {"run", "--until-empty"}, {"tx", "run", "moody", "--payload", "-"}, {"config", "check"}} {
+	for _, args := range [][]string{{"tasks"}, {"run", "--until-empty"}, {"tx", "run", "moody", "--payload", "-"}} {
 		code, out, stderr = run("x", args...)
 		require.Equal(t, 2, code, out)
 		require.Equal(t, missing, stderr)
 	}
+	code, _, stderr = run("", "config", "check")
+	require.Equal(t, 2, code)
+	require.Equal(t, missing, stderr)
 	write("services: { book: { kv: { buckt: BOOK } } }\n")
 	code, _, stderr = run("", "config", "check")
 	require.Equal(t, 2, code)

@@ -41,8 +41,6 @@ func Produce[In, Out any](name string, task ergon.Producer[In, Out], opts ...eng
 // Routes declares the routes of a task that returns ergon.Outputs.
 func Routes(names ...string) engine.TaskOption { return engine.Routes(names...) }
 
-const taskGroup = `group:"ergon.tasks"`
-
 // Tasks provides tasks to the application. Each constructor is a function whose
 // parameters are injected and whose result is a Task, or a Task and an error.
 // It is called once, after everything it needs was made and before anything
@@ -50,7 +48,8 @@ const taskGroup = `group:"ergon.tasks"`
 func Tasks(constructors ...any) fx.Option {
 	opts := make([]fx.Option, len(constructors))
 	for i, c := range constructors {
-		opts[i] = fx.Provide(fx.Annotate(c, fx.ResultTags(taskGroup)))
+		// Not fx.Annotate: its functions are none of the user's, and an error would name them.
+		opts[i] = fx.Provide(fx.Annotated{Group: "ergon.tasks", Target: c})
 	}
 	return fx.Options(opts...)
 }

@@ -40,20 +40,21 @@ var (
 // configuration has one that no module asks for. A test puts another in its place with
 // fx.Replace or fx.Decorate, and needs no configuration of it then.
 func Configured(name string, constructor any) fx.Option {
-	fn := reflect.ValueOf(constructor)
 	of, err := serviceType(constructor)
 	var kind serviceKind
 	if err == nil {
-		kind, err = kindOf(fn.Type())
+		kind, err = kindOf(reflect.TypeOf(constructor))
 	}
 	if err != nil {
 		return fx.Error(fmt.Errorf("app.Configured(%q): %w", name, err))
 	}
-	t := fn.Type()
+	t := reflect.TypeOf(constructor)
 	in := []reflect.Type{reflect.TypeFor[*setups]()}
 	for i := 1; i < t.NumIn(); i++ {
 		in = append(in, orBus(t.In(i)))
 	}
+	who := madeBy(name, constructor)
+	guard := reflect.ValueOf(guarded(who, constructor))
 	out := []reflect.Type{of, reflect.TypeFor[error]()}
 	made := reflect.MakeFunc(reflect.FuncOf(in, out, t.IsVariadic()), func(args []reflect.Value) []reflect.Value {
 		setup, err := args[0].Interface().(*setups).of(name, kind)
@@ -61,22 +62,14 @@ func Configured(name string, constructor any) fx.Option {
 			return []reflect.Value{reflect.Zero(of), errorValue(err)}
 		}
 		args = append([]reflect.Value{setup}, args[1:]...)
-		call := fn.Call
 		if t.IsVariadic() {
-			call = fn.CallSlice
+			return guard.CallSlice(args)
 		}
-		results := call(args)
-		if len(results) == 1 {
-			results = append(results, errorValue(nil))
-		}
-		if err, _ := results[1].Interface().(error); err != nil {
-			results[1] = errorValue(fmt.Errorf("service %s: %w", name, err))
-		}
-		return results
+		return guard.Call(args)
 	})
 	return fx.Options(
 		fx.Supply(fx.Annotate(wanting{name, kind.key}, fx.ResultTags(wantingGroup))),
-		named(name, of, made.Interface(), false),
+		named(name, who, of, made.Interface(), false),
 	)
 }
 

@@ -81,11 +81,13 @@ func NamedService(name string, constructor any) fx.Option {
 	if name == "" {
 		name = strings.TrimLeft(of.String(), "*")
 	}
-	return named(name, of, constructor, true)
+	who := madeBy(name, constructor)
+	return named(name, who, of, guarded(who, constructor), true)
 }
 
-// named provides a service; needy says that it has to have a method of its own.
-func named(name string, of reflect.Type, constructor any, needy bool) fx.Option {
+// named provides a service; who describes its constructor, and needy says that it has to
+// have a method of its own.
+func named(name, who string, of reflect.Type, constructor any, needy bool) fx.Option {
 	hook := func(call func(context.Context, service) error) any {
 		in := []reflect.Type{reflect.TypeFor[context.Context](), of}
 		t := reflect.FuncOf(in, []reflect.Type{reflect.TypeFor[error]()}, false)
@@ -100,12 +102,21 @@ func named(name string, of reflect.Type, constructor any, needy bool) fx.Option 
 			err := s.check(needy)
 			return []reflect.Value{reflect.ValueOf(s), errorValue(err)}
 		}).Interface()
+	// The container tells by its name whose dependencies are missing. See explained.
+	made := fmt.Sprintf("name:%q", who)
 	return fx.Options(
+		fx.Provide(fx.Annotate(constructor, fx.ResultTags(made))),
 		// The hooks are appended when it is made: after those of what it needs, and before
 		// those of what needs it.
-		fx.Provide(fx.Annotate(constructor, fx.OnStart(hook(startService)), fx.OnStop(hook(stopService)))),
+		fx.Provide(fx.Annotate(same(of), fx.ParamTags(made), fx.OnStart(hook(startService)), fx.OnStop(hook(stopService)))),
 		fx.Provide(fx.Annotate(check, fx.ResultTags(serviceGroup))),
 	)
+}
+
+// same is a function that returns what it is given.
+func same(of reflect.Type) any {
+	t := reflect.FuncOf([]reflect.Type{of}, []reflect.Type{of}, false)
+	return reflect.MakeFunc(t, func(args []reflect.Value) []reflect.Value { return args }).Interface()
 }
 
 // serviceType is what a constructor makes.

@@ -201,11 +201,4 @@ func TestWrongServices(t *testing.T) {
 	opts, task := held1(t)
 	fxApp := fx.New(task, app.Service(func() panics { return panics{} }), app.Module, fx.Supply(opts), fx.NopLogger)
 	require.ErrorContains(t, fxApp.Start(t.Context()), "service app_test.panics: start: SYSTEM: panic: oh")
-
-	// What a constructor lacks is said of what it makes.
-	err := fx.New(task, app.Service(newNeedy), app.Module, fx.Supply(opts), fx.NopLogger).Err()
-	require.ErrorContains(t, err, "failed to build *app_test.geo")
-	require.ErrorContains(t, err, "missing type: *app_test.pool")
 }
-
-func newNeedy(*pool) *geo { return nil }

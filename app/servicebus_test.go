@@ -165,7 +165,7 @@ service "regoins": it is configured, and no module asks for it with app.Configur
 		"its first parameter has to be a services.Setup of spec.KV":         func(spec.KV) *bucket { return nil },
 		"it takes a constructor":                                            5,
 		"func() *app_test.bucket: its first parameter":                      func() *bucket { return nil },
-		"service regions: the bucket is too small":                          func(svc.Setup[spec.KV]) (*bucket, error) { return nil, errors.New("the bucket is too small") },
+		"failed: the bucket is too small":                                   func(svc.Setup[spec.KV]) (*bucket, error) { return nil, errors.New("the bucket is too small") },
 		"service regions: app_test.wrongStop.Stop has the signature func()": func(svc.Setup[spec.KV]) wrongStop { return wrongStop{} },
 	} {
 		require.ErrorContains(t, wrong("services: { regions: { kv: { bucket: B } } }\n", app.Configured("regions", constructor)), want)

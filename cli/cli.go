@@ -143,9 +143,9 @@ func (c *command) exit(err error) int {
 	if isExit {
 		code = exit.code
 	}
-	wiring, isWiring := errors.AsType[*app.WiringError](err)
-	if isWiring {
-		code, err = exitUsage, wiring // without the container's account of how it got there
+	err = app.Explain(err)
+	if _, ok := errors.AsType[*app.WiringError](err); ok {
+		code = exitUsage
 	}
 	if faults, ok := errors.AsType[*config.Error](err); ok {
 		code, err = exitUsage, faults

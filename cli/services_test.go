@@ -87,3 +87,21 @@ func TestCommandsMakeServices(t *testing.T) {
 	require.Equal(t, 2, code)
 	require.Contains(t, stderr, `services.book.kv.buckt: unknown key "buckt", did you mean "bucket"?`)
 }
+
+// What could not be made is said of the function that a person wrote.
+func TestConstructorFailsReadably(t *testing.T) {
+	w := newWorld(t)
+	require.NoError(t, os.WriteFile(w.dir+"/moody.yaml", []byte(bookConfig[len("\nservices: { book: { kv: { bucket: BOOK } } }"):]), 0o600))
+	for _, args := range [][]string{{"tasks"}, {"run", "--until-empty"}, {"tx", "run", "moody", "--payload", "-"}} {
+		p := w.process("x", args...)
+		code := p.Run(context.WithoutCancel(t.Context()), fx.Options(app.Service(newShelf), app.Tasks(func(*shelf) app.Task { return app.Consume("moody", booked{}) })))
+		require.Equal(t, 1, code)
+		require.Regexp(t, `^ergon: service cli_test\.shelf: its constructor cli_test\.newShelf \(services_test\.go:\d+\) panicked: no wall\n$`, p.Stderr.(*bytes.Buffer).String())
+	}
+}
+
+type shelf struct{}
+
+func (*shelf) Start(context.Context) error { return nil }
+
+func newShelf() *shelf { panic("no wall") }

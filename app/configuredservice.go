@@ -124,6 +124,7 @@ func orBus(t reflect.Type) reflect.Type {
 
 // setups are the parts of the configuration that services are made of.
 type setups struct {
+	opts   Options
 	config *config.Config // nil where there is none
 	wanted []wanting
 	log    *slog.Logger
@@ -137,7 +138,7 @@ type setupsIn struct {
 }
 
 func newSetups(in setupsIn) *setups {
-	s := &setups{config: in.Options.Config, wanted: in.Wanted, log: in.Options.Logger}
+	s := &setups{opts: in.Options, config: in.Options.Config, wanted: in.Wanted, log: in.Options.Logger}
 	if t := in.Options.Telemetry; t != nil {
 		s.meters = t.MeterProvider()
 	}

@@ -7,7 +7,6 @@ import (
 	"reflect"
 	"slices"
 	"strings"
-	"time"
 
 	"go.uber.org/fx"
 
@@ -15,10 +14,6 @@ import (
 	"github.com/ergon-framework/ergon/engine"
 	"github.com/ergon-framework/ergon/services"
 )
-
-// ServiceStopTime is how long a service may take to stop. One that takes longer is left
-// behind, and the error of the stop names it: what is stopped after it must not pay.
-const ServiceStopTime = 5 * time.Second
 
 // What a service may have. All of it is optional, and at least one is needed: what has
 // none is as well provided with fx.Provide.
@@ -88,13 +83,6 @@ func NamedService(name string, constructor any) fx.Option {
 // named provides a service; who describes its constructor, and needy says that it has to
 // have a method of its own.
 func named(name, who string, of reflect.Type, constructor any, needy bool) fx.Option {
-	hook := func(call func(context.Context, service) error) any {
-		in := []reflect.Type{reflect.TypeFor[context.Context](), of}
-		t := reflect.FuncOf(in, []reflect.Type{reflect.TypeFor[error]()}, false)
-		return reflect.MakeFunc(t, func(args []reflect.Value) []reflect.Value {
-			return []reflect.Value{errorValue(call(args[0].Interface().(context.Context), service{name: name, value: args[1].Interface()}))}
-		}).Interface()
-	}
 	check := reflect.MakeFunc(
 		reflect.FuncOf([]reflect.Type{of}, []reflect.Type{reflect.TypeFor[service](), reflect.TypeFor[error]()}, false),
 		func(args []reflect.Value) []reflect.Value {
@@ -106,17 +94,9 @@ func named(name, who string, of reflect.Type, constructor any, needy bool) fx.Op
 	made := fmt.Sprintf("name:%q", who)
 	return fx.Options(
 		fx.Provide(fx.Annotate(constructor, fx.ResultTags(made))),
-		// The hooks are appended when it is made: after those of what it needs, and before
-		// those of what needs it.
-		fx.Provide(fx.Annotate(same(of), fx.ParamTags(made), fx.OnStart(hook(startService)), fx.OnStop(hook(stopService)))),
+		fx.Provide(fx.Annotate(lived(name, of), fx.ParamTags(made, "", `optional:"true"`))),
 		fx.Provide(fx.Annotate(check, fx.ResultTags(serviceGroup))),
 	)
-}
-
-// same is a function that returns what it is given.
-func same(of reflect.Type) any {
-	t := reflect.FuncOf([]reflect.Type{of}, []reflect.Type{of}, false)
-	return reflect.MakeFunc(t, func(args []reflect.Value) []reflect.Value { return args }).Interface()
 }
 
 // serviceType is what a constructor makes.
@@ -161,48 +141,6 @@ func (s *service) check(needy bool) error {
 		s.seam = of.Seam()
 	}
 	return nil
-}
-
-func startService(ctx context.Context, s service) error {
-	of, ok := s.value.(starter)
-	if !ok {
-		return nil
-	}
-	starting, cancel := startWithin(ctx)
-	defer cancel()
-	return s.within(starting, "start", of.Start)
-}
-
-func stopService(ctx context.Context, s service) error {
-	of, ok := s.value.(stopper)
-	if !ok {
-		return nil
-	}
-	stopping, cancel := context.WithTimeout(ctx, ServiceStopTime)
-	defer cancel()
-	return s.within(stopping, "stop", of.Stop)
-}
-
-// within calls a method of the user's and waits for it no longer than ctx: one that
-// ignores it goes on behind.
-func (s service) within(ctx context.Context, what string, call func(context.Context) error) error {
-	began, result := time.Now(), make(chan error, 1)
-	go func() {
-		var err error
-		defer func() { result <- err }()
-		defer ergon.Recover(&err)
-		err = call(ctx)
-	}()
-	select {
-	case err := <-result:
-		if err != nil {
-			return fmt.Errorf("service %s: %s: %w", s.name, what, err)
-		}
-		return nil
-	case <-ctx.Done():
-		return fmt.Errorf("service %s: %s: it has not returned after %s, and was left behind: let it honour its context: %w",
-			s.name, what, time.Since(began).Round(time.Millisecond), context.Cause(ctx))
-	}
 }
 
 func sortServices(all []service) {

@@ -114,22 +114,12 @@ func (c *command) drive(opts app.Options, until context.Context, running func(*a
 		return nil, err
 	}
 	starting, cancel := context.WithTimeout(context.WithoutCancel(c.stop.ctx), startTime)
-	unforced := c.stop.afterForce(0, cancel)
+	unforced, began := c.stop.afterForce(0, cancel), time.Now()
 	err = fxApp.Start(starting)
 	unforced()
 	cancel()
 	if err != nil { // fx has stopped what it had started
-		if c.stop.forcedBy() != 0 {
-			return nil, err
-		}
-		if c.stop.ctx.Err() != nil && errors.Is(err, context.Canceled) {
-			return nil, &exitError{exitDone, errors.New("stopped before it had started")}
-		}
-		if c.stop.ctx.Err() == nil && errors.Is(err, context.DeadlineExceeded) {
-			return nil, fmt.Errorf("not started within %s: see whether NATS at %s answers, JetStream above all: %w",
-				startTime, opts.Config.Bus.Redacted().URL, err)
-		}
-		return nil, err
+		return nil, c.notStarted(err, opts.Config.Bus, time.Since(began))
 	}
 	ended := running(runner)
 	select {
@@ -149,6 +139,24 @@ func (c *command) drive(opts app.Options, until context.Context, running func(*a
 		err = nil // that something was left behind is what was asked for
 	}
 	return runner, err
+}
+
+// notStarted says why a start failed.
+func (c *command) notStarted(err error, bus config.Bus, after time.Duration) error {
+	service, isService := errors.AsType[*app.ServiceError](err)
+	switch {
+	case c.stop.forcedBy() != 0:
+		return err
+	case c.stop.ctx.Err() != nil && errors.Is(err, context.Canceled):
+		if isService && service.LeftBehind {
+			return &exitError{exitDone, fmt.Errorf("stopped before it had started: %w", err)}
+		}
+		return &exitError{exitDone, errors.New("stopped before it had started")}
+	case c.stop.ctx.Err() == nil && errors.Is(err, context.DeadlineExceeded) && !isService:
+		return fmt.Errorf("not started within %s: see whether NATS at %s answers, JetStream above all: %w",
+			after.Round(100*time.Millisecond), bus.Redacted().URL, err)
+	}
+	return err
 }
 
 // startTime is how long a start may take, with taking it back when it fails.

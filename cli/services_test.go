@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"os"
+	"syscall"
 	"testing"
 
 	"github.com/nats-io/nats.go/jetstream"
@@ -105,3 +106,34 @@ type shelf struct{}
 func (*shelf) Start(context.Context) error { return nil }
 
 func newShelf() *shelf { panic("no wall") }
+
+// stuck is a service whose start takes until its context ends, or does not even then.
+type stuck struct{ deaf chan struct{} } // nil: it is not
+
+func (s *stuck) Start(ctx context.Context) error {
+	if s.deaf != nil {
+		<-s.deaf
+		return nil
+	}
+	<-ctx.Done()
+	return ctx.Err()
+}
+
+// A signal ends the wait for a service that does not start: nothing has run, so nothing is
+// wrong. What is waited for stands in the log before.
+func TestSignalWhileAServiceStarts(t *testing.T) {
+	deafness := make(chan struct{})
+	defer close(deafness)
+	for deaf, want := range map[chan struct{}]string{
+		nil:      `(?s)service=cli_test\.stuck.*\nergon: stopped before it had started\n$`,
+		deafness: `(?s)service=cli_test\.stuck.*\nergon: stopped before it had started: service cli_test\.stuck: start: it has not returned after .*, and was left behind`,
+	} {
+		s := newShell(t)
+		s.modules = app.Service(func() *stuck { return &stuck{deaf} })
+		signals, waits, code, _ := s.start("", "waiting for a service to start", "run")
+		<-waits
+		signals <- syscall.SIGTERM
+		require.Zero(t, <-code)
+		require.Regexp(t, want, s.stderr.String())
+	}
+}

@@ -118,21 +118,25 @@ func (b *Bus) Status() Status {
 }
 
 // Flush returns when the server has received everything sent before, on both
-// connections, or when ctx ends. Without a deadline in ctx it waits 10 s.
+// connections, or when ctx ends. Without a deadline in ctx it waits 10 s. A connection
+// that is away and has nothing to send is not waited for; one that was away until the
+// end and has is an [*UnsentError].
 func (b *Bus) Flush(ctx context.Context) error {
 	return errors.Join(b.consume.flush(ctx), b.publish.flush(ctx))
 }
 
 // Close flushes both connections within ctx and closes them. It does so also
-// when flushing fails, and returns that failure. A second Close waits for the
-// first and returns nil.
+// when flushing fails, and returns that failure; one that is away is not waited for, and
+// what it had to send is an [*UnsentError]. A second Close waits for the first and
+// returns nil.
 func (b *Bus) Close(ctx context.Context) error {
 	var err error
 	b.closing.Do(func() {
-		if b.consume.nc.IsConnected() && b.publish.nc.IsConnected() {
+		if err = errors.Join(b.consume.unsent(), b.publish.unsent()); err == nil && !b.Status().Closed {
 			err = b.Flush(ctx)
-		} else if !b.consume.nc.IsClosed() {
-			err = fmt.Errorf("close bus: %w: what was not sent yet is lost", ErrDisconnected)
+		}
+		if err != nil {
+			err = fmt.Errorf("close bus: %w", err)
 		}
 		b.shut()
 		close(b.closed)
@@ -162,8 +166,30 @@ func (c *conn) flush(ctx context.Context) error {
 		ctx, cancel = context.WithTimeout(ctx, flushTimeout)
 		defer cancel()
 	}
+	if c.idle() {
+		return nil
+	}
 	if err := c.nc.FlushWithContext(ctx); err != nil {
+		if unsent := c.unsent(); unsent != nil {
+			return unsent
+		}
 		return fmt.Errorf("flush %s connection: %w", c.role, err)
 	}
 	return nil
+}
+
+// idle reports that the connection is away, and that nothing was sent meanwhile.
+func (c *conn) idle() bool {
+	n, err := c.nc.Buffered()
+	return err == nil && n == 0 && !c.nc.IsConnected()
+}
+
+// unsent is what a connection that is away still has to send; nil for nothing, and for one
+// that stands.
+func (c *conn) unsent() error {
+	n, err := c.nc.Buffered()
+	if err != nil || n == 0 || c.nc.IsConnected() {
+		return nil
+	}
+	return &UnsentError{Bytes: n}
 }

@@ -163,3 +163,17 @@ func goneError(stream, durable string, err error) error {
 	}
 	return err
 }
+
+// UnsentError says that a connection was away to the end, and had something to send: what
+// was to be acknowledged or given back comes again when its ack deadline passes.
+// It is [ErrDisconnected].
+type UnsentError struct {
+	Bytes int // of NATS's protocol
+}
+
+func (e *UnsentError) Error() string {
+	return fmt.Sprintf("NATS is away, and %d bytes were not sent, acknowledgements above all: what they are about comes again when its ack deadline passes", e.Bytes)
+}
+
+// Unwrap returns [ErrDisconnected].
+func (e *UnsentError) Unwrap() error { return ErrDisconnected }

@@ -29,8 +29,9 @@ func (p *Puller) Stop() {
 // It also ends a Fetch that runs. Messages that were fetched are their
 // fetcher's to settle, before or after.
 //
-// ctx bounds the waiting; when it ends, or the connection is down, the error
-// says so, and what was not handed back is redelivered after its ack deadline.
+// ctx bounds the waiting; when it ends, or the connection is down and there was something
+// to hand back, the error says so, and what was not handed back is redelivered after its
+// ack deadline.
 // Close again does nothing more, waits for the first to end, and returns nil.
 func (p *Puller) Close(ctx context.Context) error {
 	var err error
@@ -61,10 +62,17 @@ func (p *Puller) close(ctx context.Context) error {
 	p.sub = nil
 	p.mu.Unlock()
 	n, err := p.handBack()
-	if err == nil && !p.bus.consume.nc.IsConnected() {
+	away := !p.bus.consume.nc.IsConnected()
+	if err == nil && away && (n > 0 || p.bus.consume.nc.IsClosed()) {
 		err = ErrDisconnected
 	}
-	if sub != nil {
+	switch {
+	case sub == nil:
+	case away: // the server has forgotten the requests, and draining would leave something to send
+		if uerr := sub.Unsubscribe(); uerr != nil {
+			p.log.Debug("end pull subscription", "error", uerr)
+		}
+	default:
 		// Requests may be open at the server. It stops serving them when it
 		// learns that nobody listens; until then it delivers, and draining keeps
 		// that for us. When a subscription ends, its last message has been seen.
@@ -72,7 +80,7 @@ func (p *Puller) close(ctx context.Context) error {
 			p.log.Debug("drain pull subscription", "error", derr)
 		}
 	}
-	for p.open() > 0 && err == nil {
+	for p.open() > 0 && err == nil && !away { // else nothing is on its way
 		select {
 		case <-p.wake:
 		case <-p.bus.consume.ended: // then no subscription is left to say so

@@ -196,7 +196,40 @@ func TestPublisherGivesUpWithoutAServer(t *testing.T) {
 	require.NotErrorIs(t, got.err, bus.ErrUnknown, "it was never sent")
 	require.False(t, bus.Permanent(got.err))
 	require.False(t, b.Status().Connected)
-	require.Error(t, b.Close(ctx), "what was not sent is lost")
+	require.NoError(t, b.Close(ctx), "nothing waits to be sent: who published was told")
 	require.NoError(t, b.Close(ctx), "again")
 	require.True(t, b.Status().Closed)
+}
+
+// A connection that is away is not waited for where nothing is to be sent, and what is to
+// be is told of once, by the Bus.
+func TestCloseWhileNATSIsAway(t *testing.T) {
+	ctx := testContext(t)
+	for _, held := range []bool{false, true} {
+		r := newRestartable(t)
+		b := connect(t, bus.Config{URL: r.s.URL()})
+		topology(t, b)
+		p := puller(t, b, bus.PullConfig{Stream: "S", Durable: "d"})
+		fillNumbered(t, b, 1)
+		got, err := p.Fetch(ctx, 1, nil)
+		require.NoError(t, err)
+		if !held {
+			require.NoError(t, b.ConfirmAck(ctx, got[0]))
+		}
+		r.stop()
+		require.Eventually(t, func() bool { return !b.ConsumeConn().IsConnected() && !b.PublishConn().IsConnected() }, patience, time.Millisecond)
+		if held {
+			require.NoError(t, bus.Ack(got[0]), "it is sent when the connection is back")
+		}
+		require.NoError(t, p.Close(ctx))
+		err = b.Close(ctx)
+		unsent, ok := errors.AsType[*bus.UnsentError](err)
+		require.Equal(t, held, ok, err)
+		if held {
+			require.Positive(t, unsent.Bytes)
+			require.ErrorIs(t, err, bus.ErrDisconnected)
+			continue
+		}
+		require.NoError(t, err)
+	}
 }

@@ -15,6 +15,7 @@ import (
 	"github.com/ergon-framework/ergon"
 	"github.com/ergon-framework/ergon/app"
 	"github.com/ergon-framework/ergon/app/config"
+	"github.com/ergon-framework/ergon/bus"
 	"github.com/ergon-framework/ergon/engine"
 )
 
@@ -81,6 +82,9 @@ func (c *command) run(opts app.Options, admin string, pprof bool) error {
 	if printErr := c.printReports(runner.Reports(), drains, time.Since(began)); printErr != nil {
 		return errors.Join(err, printErr)
 	}
+	if _, unsent := errors.AsType[*bus.UnsentError](err); unsent && runner.Err() == nil {
+		return &exitError{app.ExitAbandoned, err}
+	}
 	if err != nil {
 		return errors.Join(runner.Err(), err)
 	}
@@ -142,7 +146,7 @@ func (c *command) drive(opts app.Options, until context.Context, running func(*a
 }
 
 // notStarted says why a start failed.
-func (c *command) notStarted(err error, bus config.Bus, after time.Duration) error {
+func (c *command) notStarted(err error, at config.Bus, after time.Duration) error {
 	service, isService := errors.AsType[*app.ServiceError](err)
 	switch {
 	case c.stop.forcedBy() != 0:
@@ -154,7 +158,7 @@ func (c *command) notStarted(err error, bus config.Bus, after time.Duration) err
 		return &exitError{exitDone, errors.New("stopped before it had started")}
 	case c.stop.ctx.Err() == nil && errors.Is(err, context.DeadlineExceeded) && !isService:
 		return fmt.Errorf("not started within %s: see whether NATS at %s answers, JetStream above all: %w",
-			after.Round(100*time.Millisecond), bus.Redacted().URL, err)
+			after.Round(100*time.Millisecond), at.Redacted().URL, err)
 	}
 	return err
 }

@@ -330,12 +330,13 @@ func (s *Source) Ready() <-chan struct{} { return s.puller.Ready() }
 func (s *Source) Prefetch(n int) { s.puller.SetAhead(n) }
 
 // Close hands back what was pulled and not fetched, and flushes the
-// settlements.
+// settlements. That the connection is away is no error of it: what could not be sent by
+// the end is told by who closes the bus, once for all that use it.
 func (s *Source) Close(ctx context.Context) error {
 	s.once.Do(func() {
-		err := s.puller.Close(ctx)
+		err := away(s.puller.Close(ctx))
 		if s.parked != nil {
-			err = errors.Join(err, s.parked.puller.Close(ctx))
+			err = errors.Join(err, away(s.parked.puller.Close(ctx)))
 		}
 		s.lease.close()
 		s.cancel() // ends dead letters that still wait for their turn; the engine has given them up
@@ -343,7 +344,15 @@ func (s *Source) Close(ctx context.Context) error {
 		s.shut = true
 		s.mu.Unlock()
 		s.beside.Wait()
-		s.closed = errors.Join(err, s.cfg.Bus.Flush(ctx))
+		s.closed = errors.Join(err, away(s.cfg.Bus.Flush(ctx)))
 	})
 	return s.closed
+}
+
+// away is err, but for the news that there is no connection.
+func away(err error) error {
+	if errors.Is(err, bus.ErrDisconnected) {
+		return nil
+	}
+	return err
 }

@@ -58,7 +58,7 @@ func (c *command) publishCommand() *cobra.Command {
 	}
 	flags := cmd.Flags()
 	flags.StringVar(&p.file, "file", "-", "`FILE` to read, - for the standard input")
-	flags.StringVar(&p.format, "format", "", "`FORMAT` of the file: csv, jsonl or raw (default: csv or jsonl as the file's extension says, .ndjson is jsonl, and raw for any other; jsonl for -)")
+	flags.StringVar(&p.format, "format", "", "`FORMAT` of the file: csv, jsonl or raw (default: csv or jsonl as the file's extension says, .ndjson is jsonl, .json is raw; jsonl for -)")
 	flags.StringVar(&p.id, "id", records.DefaultID, "`TEMPLATE` of a record's ID: {file} {n} {line} {hash} {field:NAME}")
 	flags.Float64Var(&p.rate, "rate", 0, "`N` records per second (0: as fast as it goes)")
 	return cmd
@@ -119,6 +119,9 @@ func (c *command) open(p *publishing) (io.ReadCloser, records.Format, error) {
 	}
 	if p.file == "-" || p.file == "" {
 		return io.NopCloser(c.Stdin), format, nil
+	}
+	if format == "" {
+		return nil, "", usage("--file %q: its name does not say what its records are: add --format csv or jsonl, or raw for the whole file as one payload", p.file)
 	}
 	f, err := os.Open(p.file)
 	if err != nil {

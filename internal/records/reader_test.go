@@ -54,9 +54,12 @@ func TestFormatOf(t *testing.T) {
 		"orders.jsonl":      records.JSONL,
 		"orders.ndjson":     records.JSONL,
 		"order.json":        records.Raw,
-		"photo.jpg":         records.Raw,
-		"csv":               records.Raw,
-		"orders.csv.backup": records.Raw,
+		"a.BIN":             records.Raw,
+		"photo.jpg":         "",
+		"csv":               "",
+		"orders.csv.backup": "",
+		"orders.json.gz":    "",
+		"orders.tsv":        "",
 	} {
 		require.Equal(t, want, records.FormatOf(name), name)
 	}

@@ -25,8 +25,9 @@ const (
 )
 
 // FormatOf is the format that a file's name stands for: csv for .csv, jsonl for
-// .jsonl, .ndjson and the standard input ("-" or ""), raw for all others. Upper
-// and lower case are the same.
+// .jsonl, .ndjson and the standard input ("-" or ""), raw for .json, .raw and .bin. For
+// any other it is "": what is a line to one is a record to nobody, and a guess would
+// publish the whole file as one. Upper and lower case are the same.
 func FormatOf(fileName string) Format {
 	if isStdin(fileName) {
 		return JSONL
@@ -36,8 +37,10 @@ func FormatOf(fileName string) Format {
 		return CSV
 	case ".jsonl", ".ndjson":
 		return JSONL
+	case ".json", ".raw", ".bin":
+		return Raw
 	}
-	return Raw
+	return ""
 }
 
 // ParseFormat reads a format's name as a user writes it. The error of another

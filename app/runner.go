@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"strings"
 	"sync"
 
 	"go.uber.org/fx"
@@ -91,6 +92,11 @@ func NewRunner(in runnerIn) (*Runner, error) {
 	r.fleet = newFleet(context.Background(), in.Options.Config.Runner, r.log)
 	r.fleet.stopTime = r.engineStopTime()
 	r.leftOut(in.Tasks)
+	for _, w := range in.Tasks.Advice(in.Options.Config) {
+		if wanted(in.Options, strings.Split(w.Path, ".")[1]) {
+			r.log.Warn(w.String())
+		}
+	}
 	return r, nil
 }
 

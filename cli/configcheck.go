@@ -94,6 +94,10 @@ func (c *command) checked() (*config.Resolved, []config.Warning, error) {
 	if err := tasks.Check(r.Config); err != nil {
 		return nil, nil, wiringFaults(r, err)
 	}
+	for _, w := range tasks.Advice(r.Config) {
+		w.Origin = r.Near(w.Path)
+		warnings = append(warnings, w)
+	}
 	for _, name := range tasks.Unconfigured(r.Config) {
 		warnings = append(warnings, config.Warning{
 			Path: "tasks." + name, Origin: r.Near("tasks." + name),

@@ -168,7 +168,7 @@ func (h *handler) read(w nethttp.ResponseWriter, r *nethttp.Request) ([]byte, *p
 	} else if errors.Is(err, os.ErrDeadlineExceeded) {
 		p = refuse(nethttp.StatusRequestTimeout, "the body did not come in time")
 	}
-	p.close = true
+	p.close = r.ProtoMajor < 2 // over HTTP/2 the rest of the body ends with its stream, and others go on
 	return nil, p
 }
 

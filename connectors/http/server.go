@@ -16,7 +16,9 @@ import (
 )
 
 // A Server listens, and has routes to receivers and sources. Add all of them, then Start
-// it, or give its Handler to a server of your own. Drain, Health and Addr may be called at
+// it, or give its Handler to a server of your own. After a request in chunks, and after
+// one of HTTP/1.0, it closes the connection, for programs on the way may differ in where
+// such a request ends. Drain, Health and Addr may be called at
 // any time, concurrently; the others by whoever owns it.
 type Server struct {
 	cfg      ServerConfig
@@ -86,7 +88,20 @@ func (s *Server) Handler() (nethttp.Handler, error) {
 	if h := s.openRoute(); h != nil {
 		return nil, fmt.Errorf("http route %q: it has no auth: set it, or auth.anonymous where everybody may use it", h.route.Path)
 	}
-	return s.mux, nil
+	return unambiguous(s.mux), nil
+}
+
+// unambiguous closes the connection after a request that another program on the way may
+// have taken to end elsewhere, so that nothing behind it becomes a request (RFC 9112 §6.1).
+// One in chunks may have had a Content-Length as well, and one of HTTP/1.0 may have been
+// in chunks: net/http has decided by then, and taken the other header away.
+func unambiguous(next nethttp.Handler) nethttp.Handler {
+	return nethttp.HandlerFunc(func(w nethttp.ResponseWriter, r *nethttp.Request) {
+		if len(r.TransferEncoding) > 0 || !r.ProtoAtLeast(1, 1) {
+			w.Header()["Connection"] = []string{"close"}
+		}
+		next.ServeHTTP(w, r)
+	})
 }
 
 func (s *Server) openRoute() *handler {
@@ -121,7 +136,7 @@ func (s *Server) Start(ctx context.Context) error {
 	}
 	s.addr, s.ended = l.Addr(), make(chan struct{})
 	s.server = &nethttp.Server{
-		Handler: s.mux, TLSConfig: secured, MaxHeaderBytes: s.cfg.MaxHeader, IdleTimeout: s.cfg.IdleTimeout,
+		Handler: unambiguous(s.mux), TLSConfig: secured, MaxHeaderBytes: s.cfg.MaxHeader, IdleTimeout: s.cfg.IdleTimeout,
 		ReadHeaderTimeout: s.cfg.ReadHeaderTimeout, ReadTimeout: s.cfg.ReadTimeout, WriteTimeout: s.writeTimeout(),
 		ErrorLog: slog.NewLogLogger(s.log.Handler(), slog.LevelWarn),
 	}

@@ -4,6 +4,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	nethttp "net/http"
+	"net/http/httptrace"
 	"net/url"
 	"os"
 	"testing"
@@ -80,6 +81,30 @@ func TestMutualTLS(t *testing.T) {
 	require.Len(t, s.stored(), before)
 	plain := r.post("/all", "x")
 	require.Equal(t, 400, plain.StatusCode, "HTTP where TLS is spoken")
+}
+
+// Over HTTP/2 a body that is too long ends its stream, and not the connection of others.
+func TestBodyLimitOverHTTP2(t *testing.T) {
+	authority := natstest.NewAuthority(t)
+	cert, key := authority.Issue("server", func(c *x509.Certificate) { c.IPAddresses = loopbackIP })
+	receiver, err := http.NewReceiver(http.ReceiverConfig{Sink: &shelf{}})
+	require.NoError(t, err)
+	r := serve(t, http.ServerConfig{Cert: cert, Key: key}, func(server *http.Server) {
+		require.NoError(t, server.Add(http.Route{Path: "/in", MaxBody: 10}, receiver))
+	}).secure(authority, "", "")
+	connections := map[string]bool{}
+	for _, body := range []string{"x", string(make([]byte, 1<<20)), "x"} {
+		req := r.request("POST", "/in", body)
+		trace := &httptrace.ClientTrace{GotConn: func(c httptrace.GotConnInfo) { connections[c.Conn.LocalAddr().String()] = true }}
+		resp := r.do(req.WithContext(httptrace.WithClientTrace(req.Context(), trace)))
+		require.Equal(t, 2, resp.ProtoMajor)
+		if body == "x" {
+			require.Equal(t, 202, resp.StatusCode, resp.body)
+		} else {
+			resp.problem(t, 413, "longer than this route takes")
+		}
+	}
+	require.Len(t, connections, 1)
 }
 
 func TestTLSFiles(t *testing.T) {

@@ -40,7 +40,7 @@ func startCollector(t *testing.T) *collector {
 	c := &collector{grpc: freePort(t), http: freePort(t), dir: t.TempDir()}
 	config := filepath.Join(c.dir, "collector.yaml")
 	require.NoError(t, os.WriteFile(config, fmt.Appendf(nil, collectorConfig, c.grpc, c.http, c.dir), 0o600))
-	c.process = start(t, c.dir, nil, program("collector"), "--config", config)
+	c.process = start(t, c.dir, nil, program(t, "collector"), "--config", config)
 	c.listening(t, c.grpc)
 	c.listening(t, c.http)
 	return c

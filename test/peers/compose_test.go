@@ -56,7 +56,7 @@ func TestComposeWithTheProfile(t *testing.T) {
 	require.Equal(t, "http://collector:4317", *env["OTEL_EXPORTER_OTLP_ENDPOINT"])
 
 	// The collector listens there, with parts that there are.
-	run(t, nil, program("collector"), "validate", "--config", filepath.Join(observe, "collector.yaml"))
+	run(t, nil, program(t, "collector"), "validate", "--config", filepath.Join(observe, "collector.yaml"))
 	var collector struct {
 		Receivers struct {
 			OTLP struct {

@@ -5,6 +5,7 @@ go 1.26.7
 replace github.com/ergon-framework/ergon => ../..
 
 require (
+	github.com/cloudevents/sdk-go/v2 v2.16.2
 	github.com/compose-spec/compose-go/v2 v2.16.2
 	github.com/ergon-framework/ergon v0.0.0
 	github.com/jackc/pgx/v5 v5.13.0

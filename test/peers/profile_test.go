@@ -55,7 +55,7 @@ func TestErgonWithTheProfile(t *testing.T) {
 	require.NoError(t, err)
 	file := filepath.Join(dir, "collector.yaml")
 	require.NoError(t, os.WriteFile(file, data, 0o600))
-	collector := start(t, dir, nil, program("collector"), "--config", file)
+	collector := start(t, dir, nil, program(t, "collector"), "--config", file)
 	collector.listening(t, grpc)
 
 	w, a := newWorld(t), freePort(t)

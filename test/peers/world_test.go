@@ -58,12 +58,12 @@ func newWorld(t *testing.T) *world {
 // retail runs the example's task in the stock binary, and books the second hop.
 func (w *world) retail(t *testing.T, env []string, args ...string) *process {
 	t.Helper()
-	return start(t, w.dir, w.env(env), program("ergon"), append([]string{"run", "-f", "retail.yaml"}, args...)...)
+	return start(t, w.dir, w.env(env), program(t, "ergon"), append([]string{"run", "-f", "retail.yaml"}, args...)...)
 }
 
 func (w *world) books(t *testing.T, env []string, args ...string) *process {
 	t.Helper()
-	return start(t, w.dir, w.env(env), program("books"), append([]string{"run", "-f", "books.yaml"}, args...)...)
+	return start(t, w.dir, w.env(env), program(t, "books"), append([]string{"run", "-f", "books.yaml"}, args...)...)
 }
 
 // env points a process at the server. It has no admin server unless a flag says so, for

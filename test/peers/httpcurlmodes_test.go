@@ -56,7 +56,7 @@ func httpModes(t *testing.T) []mode {
 			args: append(event(h("ce-type", "placed"), h("ce-subject", `Gr%C3%BCn%20%22100%25%22`), h("Content-Type", "application/xml")), "--data", "<a/>"),
 		},
 		{
-			name: "binary event, quoted and as it is", data: "x", contentType: "text/plain", kind: "placed", subject: `a "b" ü`,
+			name: "quoted binary event", data: "x", contentType: "text/plain", kind: "placed", subject: `a "b" ü`,
 			args: append(event(h("ce-type", "placed"), h("ce-subject", `"a \"b\" ü"`), h("Content-Type", "text/plain")), "--data", "x"),
 		},
 		{

@@ -164,3 +164,22 @@ func absolute(t *testing.T, name string) string {
 
 // errNotYet is for eventually.
 var errNotYet = errors.New("it has not come to that yet")
+
+// faultyProxy passes a request on, and resets the connection instead of answering.
+func faultyProxy(t *testing.T, url string) nethttp.HandlerFunc {
+	transport := &nethttp.Transport{}
+	t.Cleanup(transport.CloseIdleConnections)
+	return func(w nethttp.ResponseWriter, r *nethttp.Request) {
+		onward, err := nethttp.NewRequestWithContext(r.Context(), r.Method, url, r.Body)
+		if err != nil {
+			panic(err)
+		}
+		onward.Header, onward.ContentLength = r.Header.Clone(), r.ContentLength
+		response, err := transport.RoundTrip(onward)
+		if err != nil {
+			panic(err)
+		}
+		_ = response.Body.Close()
+		reset(w)
+	}
+}

@@ -114,9 +114,8 @@ func TestHTTPSmugglingThroughNginx(t *testing.T) {
 			statuses := rawHTTP(t, n.address, strings.Replace(a.bytes, "/in ", path+" ", 1))
 			kept := w.payloads(t)[len(before):]
 			t.Logf("%-35s %-8s %v %.40q", a.name, path, statuses, kept)
-			require.NotEmpty(t, statuses, a.name)
 			require.NotContains(t, kept, "smuggled", a.name)
-			if statuses[0] == nethttp.StatusAccepted {
+			if len(statuses) > 0 && statuses[0] == nethttp.StatusAccepted {
 				require.Len(t, kept, 1, a.name)
 			} else {
 				require.Empty(t, kept, a.name)

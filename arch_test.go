@@ -78,7 +78,7 @@ var rules = []rule{
 		"OpenTelemetry, and Prometheus whose handler its exporter fills, have one home: who needs none of it links none; its exporters take TLS as gRPC's credentials"},
 	{"tasks/transform", []string{""}, []string{"cel.dev/cel-go"},
 		"CEL has one home, and a task knows the contracts alone: no engine, no file, no transport"},
-	{"app/config", []string{"policy", "bus", "telemetry", "services/spec", "tasks/transform", "internal/..."}, []string{"github.com/goccy/go-yaml"},
+	{"app/config", []string{"policy", "bus", "connectors/http", "telemetry", "services/spec", "tasks/transform", "internal/..."}, []string{"github.com/goccy/go-yaml"},
 		"the file is data too: it wires nothing; what expressions stand in it is compiled with it, so that their faults have a line"},
 	{"app/admin", []string{"", "engine", "internal/..."}, nil,
 		"whoever asks how a process is needs no bus"},

@@ -13,6 +13,7 @@ import (
 	"github.com/ergon-framework/ergon"
 	"github.com/ergon-framework/ergon/app/config"
 	"github.com/ergon-framework/ergon/bus"
+	"github.com/ergon-framework/ergon/connectors/http"
 	"github.com/ergon-framework/ergon/connectors/jetstream"
 	"github.com/ergon-framework/ergon/policy"
 )
@@ -109,6 +110,9 @@ func bind(tasks Registered, opts Options) ([]bound, error) {
 			continue
 		}
 		faults = append(faults, routeFaults(t, c)...)
+		if opts.UntilEmpty && c.Source.Answers() {
+			fault(name, "its source is http, whose callers wait for answers: it is never empty; name the tasks to run until their sources are")
+		}
 		p := c.Consumer.Clone()
 		if opts.UntilEmpty {
 			p.Loop.Streaming = false
@@ -152,11 +156,12 @@ func routeFaults(t Task, c config.Task) (faults []error) {
 	case t.Err() != nil:
 	case !t.Sends() && len(configured) > 0:
 		fault("", "it sends nothing (its Out is ergon.None): remove its routes %s", list(configured))
+	case t.Sends() && len(declared) == 0 && len(configured) == 0 && c.Source.Answers():
 	case t.Sends() && len(declared) == 0 && len(configured) != 1:
 		fault("", "it returns one value, so it needs exactly one route, and %d are configured", len(configured))
 	case len(declared) > 0:
 		for _, name := range declared {
-			if !slices.Contains(configured, name) {
+			if !slices.Contains(configured, name) && !c.Source.Answers() {
 				fault("."+name, "its route %q is not bound: add tasks.%s.routes.%s to the configuration", name, t.Name(), name)
 			}
 		}
@@ -231,6 +236,10 @@ func feeds(from, to config.Task) bool {
 
 // source makes a task's source.
 func (r *Runner) source(ctx context.Context, t bound, p *parts) (ergon.Source, error) {
+	if t.config.Source.Answers() {
+		p.lost = func() error { return nil } // nothing is stored
+		return kept{r.web.Load().sources[t.task.Name()]}, nil
+	}
 	letters, err := r.conn.NewDeadLetters(ctx, t.config.DeadLetters.Config(), r.letters)
 	if err != nil {
 		return nil, err
@@ -282,12 +291,54 @@ func (r *Runner) parking(ctx context.Context, parks bool) (*bus.Parking, error) 
 	return p, err
 }
 
-// sinks makes one sink per route, over one publisher.
+// sinks makes one sink per route, those of streams over one publisher. Where callers wait
+// for the answer, what is not bound is the answer alone.
 func (r *Runner) sinks(t bound, p *parts) (map[string]ergon.Sink, error) {
 	sinks := make(map[string]ergon.Sink, len(t.config.Routes))
-	if len(t.config.Routes) == 0 {
-		return sinks, nil
+	for _, name := range answered(t) {
+		sinks[name] = http.ReplySink()
 	}
+	var pub *bus.Publisher
+	for name, route := range t.config.Routes {
+		var sink ergon.Sink
+		var err error
+		if route.HTTP != nil {
+			sink, err = http.NewSink(*route.HTTP)
+		} else {
+			if pub == nil {
+				if pub, err = r.publisher(t, p); err != nil {
+					return nil, err
+				}
+			}
+			sink, err = jetstream.NewSink(pub, route.JetStream.Subject, jetstream.InStream(route.JetStream.Stream))
+		}
+		if err != nil {
+			return nil, fmt.Errorf("route %q: %w", name, err)
+		}
+		sinks[name] = sink
+	}
+	return sinks, nil
+}
+
+// answered are the routes of a task that are not bound, since its callers get the outputs.
+func answered(t bound) (names []string) {
+	if !t.config.Source.Answers() || !t.task.Sends() {
+		return nil
+	}
+	declared := t.task.Routes()
+	if len(declared) == 0 && len(t.config.Routes) == 0 {
+		return []string{"reply"}
+	}
+	for _, name := range declared {
+		if _, ok := t.config.Routes[name]; !ok {
+			names = append(names, name)
+		}
+	}
+	return names
+}
+
+// publisher makes the one of a task's outputs.
+func (r *Runner) publisher(t bound, p *parts) (*bus.Publisher, error) {
 	window, timeout := t.policy.Loop.Window, t.policy.Produce.Retry.Timeout
 	if t.task.Producer() {
 		window, timeout = t.prod.Loop.Window, t.prod.Produce.Retry.Timeout
@@ -297,12 +348,5 @@ func (r *Runner) sinks(t bound, p *parts) (map[string]ergon.Sink, error) {
 		return nil, err
 	}
 	p.closers = append(p.closers, pub.Close)
-	for name, route := range t.config.Routes {
-		sink, err := jetstream.NewSink(pub, route.JetStream.Subject, jetstream.InStream(route.JetStream.Stream))
-		if err != nil {
-			return nil, fmt.Errorf("route %q: %w", name, err)
-		}
-		sinks[name] = sink
-	}
-	return sinks, nil
+	return pub, nil
 }

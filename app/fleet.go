@@ -32,6 +32,7 @@ type fleet struct {
 	cut      chan struct{} // closed to leave them behind
 	cutting  sync.Once
 	running  bool            // run was called
+	drain    func()          // called when the stop begins, perhaps again; nil is nothing
 	forced   context.Context // ends when the drain is cut short
 	force    context.CancelFunc
 	failing  chan struct{} // closed when the run ends because of err
@@ -53,6 +54,9 @@ func newFleet(ctx context.Context, rules config.Runner, log *slog.Logger) *fleet
 			f.began = time.Now()
 		}
 		f.mu.Unlock()
+		if f.drain != nil {
+			f.drain()
+		}
 		cancel()
 	}
 	return f

@@ -46,6 +46,8 @@ type life struct {
 	log   *slog.Logger
 	// fatal is told of a failure that the whole run ends for.
 	fatal func(error)
+	// closed is called when it is over: no other engine follows.
+	closed func()
 
 	mu       sync.Mutex
 	now      *parts         // the one that runs, or ran last
@@ -66,6 +68,9 @@ type life struct {
 // failure that another engine does not help with.
 func (l *life) run(ctx context.Context) {
 	defer close(l.ended)
+	if l.closed != nil {
+		defer l.closed()
+	}
 	for {
 		report, err := l.now.engine.Run(ctx) // only this goroutine replaces it
 		if !l.again(ctx, report, err) {

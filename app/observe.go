@@ -129,7 +129,7 @@ func (p process) Transport() []engine.Check {
 	case !s.Connected:
 		check.Err = errAway
 	}
-	return []engine.Check{check}
+	return append([]engine.Check{check}, p.r.web.Load().checks(p.r.tasks)...)
 }
 
 var (

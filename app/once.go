@@ -9,6 +9,7 @@ import (
 	"github.com/ergon-framework/ergon"
 	"github.com/ergon-framework/ergon/app/config"
 	"github.com/ergon-framework/ergon/bus"
+	"github.com/ergon-framework/ergon/connectors/http"
 	"github.com/ergon-framework/ergon/connectors/jetstream"
 	"github.com/ergon-framework/ergon/engine"
 	"github.com/ergon-framework/ergon/policy"
@@ -62,6 +63,9 @@ type OnceResult struct {
 type OnceOutput struct {
 	ergon.Raw
 	Route, Stream, Subject string
+	// Target is the method and the URL that a route over HTTP sends to, instead of Stream
+	// and Subject. Of the answer to a request it is none of the three.
+	Target string
 	// Stored says that its stream has it; Duplicate that it had it before. In a
 	// result without a Conn it is neither.
 	Stored, Duplicate bool
@@ -127,9 +131,12 @@ func (o *Once) policies() (policy.Consumer, policy.Producer) {
 func (r *onceRun) open(ctx context.Context) (map[string]ergon.Sink, error) {
 	o, routes := r.once, r.once.bound.config.Routes
 	sinks := make(map[string]ergon.Sink, len(routes))
+	for _, name := range answered(o.bound) { // here nobody waits for it
+		sinks[name] = &onceSink{run: r, name: name}
+	}
 	if o.Conn == nil {
 		for name, route := range routes {
-			sinks[name] = &onceSink{run: r, name: name, to: route.JetStream}
+			sinks[name] = &onceSink{run: r, name: name, to: route}
 		}
 		return sinks, nil
 	}
@@ -154,8 +161,12 @@ func (r *onceRun) open(ctx context.Context) (map[string]ergon.Sink, error) {
 		return nil, err
 	}
 	for name, route := range routes {
-		s := &onceSink{run: r, name: name, to: route.JetStream}
-		s.next, err = jetstream.NewSink(r.pub, s.to.Subject, jetstream.InStream(s.to.Stream), jetstream.Telling(r.telling(name)))
+		s := &onceSink{run: r, name: name, to: route}
+		if route.HTTP != nil {
+			s.next, err = http.NewSink(*route.HTTP)
+		} else {
+			s.next, err = jetstream.NewSink(r.pub, route.JetStream.Subject, jetstream.InStream(route.JetStream.Stream), jetstream.Telling(r.telling(name)))
+		}
 		if err != nil {
 			return nil, fmt.Errorf("route %q: %w", name, err)
 		}

@@ -82,8 +82,10 @@ func (r *onceRun) Settle(s ergon.Settlement, done func(error)) {
 		return
 	}
 	r.beside.Go(func() {
-		js := r.once.bound.config.Source.JetStream
-		consumer := js.Stream + "/" + js.Durable
+		consumer := "http" // whose letters nobody else stores
+		if js := r.once.bound.config.Source.JetStream; js != nil {
+			consumer = js.Stream + "/" + js.Durable
+		}
 		answer := make(chan error, 1)
 		ctx, cancel := context.WithTimeout(r.ctx, stopReserve)
 		defer cancel()
@@ -181,7 +183,7 @@ func (r *onceRun) waiting() bool {
 type onceSink struct {
 	run  *onceRun
 	name string
-	to   *config.JetStreamRoute
+	to   config.Route
 	next ergon.Sink // nil for nowhere
 }
 
@@ -218,8 +220,11 @@ func (r *onceRun) sent(s *onceSink, tx ergon.Raw) int {
 		return i
 	}
 	out := OnceOutput{Raw: tx, Route: s.name}
-	if s.to != nil {
-		out.Stream, out.Subject = s.to.Stream, s.to.Subject
+	switch {
+	case s.to.JetStream != nil:
+		out.Stream, out.Subject = s.to.JetStream.Stream, s.to.JetStream.Subject
+	case s.to.HTTP != nil:
+		out.Target = s.to.HTTP.String()
 	}
 	*all = append(*all, out)
 	r.places[key] = len(*all) - 1

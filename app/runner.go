@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"strings"
 	"sync"
+	"sync/atomic"
 
 	"go.uber.org/fx"
 
@@ -55,6 +56,7 @@ type Runner struct {
 	shared  *Bus
 	conn    *Conn
 	letters *bus.Publisher // of dead letters
+	web     atomic.Pointer[web]
 	ballast *engine.Ballast
 	fleet   *fleet
 	observed
@@ -130,6 +132,9 @@ func (r *Runner) Start(ctx context.Context) (err error) {
 	if r.letters, err = r.conn.NewPublisher(bus.PublisherConfig{Window: 256}); err != nil {
 		return err
 	}
+	if err := r.openWeb(ctx); err != nil {
+		return err
+	}
 	for _, t := range r.tasks {
 		l, err := r.life(ctx, t)
 		if err != nil {
@@ -137,7 +142,12 @@ func (r *Runner) Start(ctx context.Context) (err error) {
 		}
 		r.fleet.lives = append(r.fleet.lives, l)
 	}
+	// What comes before the engines run, a moment from now, waits for them.
+	if err := r.web.Load().start(ctx, r.log); err != nil {
+		return err
+	}
 	r.startedAll()
+	r.fleet.drain = r.web.Load().drain
 	r.fleet.run()
 	return nil
 }
@@ -165,7 +175,7 @@ func (r *Runner) life(ctx context.Context, t bound) (*life, error) {
 		return nil, err
 	}
 	return &life{
-		bound: t, rules: r.opts.Config.Runner, log: r.log, fatal: r.fleet.fail, now: p,
+		bound: t, rules: r.opts.Config.Runner, log: r.log, fatal: r.fleet.fail, now: p, closed: r.web.Load().done(t.task.Name()),
 		make: func(ctx context.Context, t bound) (*parts, error) {
 			if err := r.ensureSource(ctx, t); err != nil {
 				return nil, err
@@ -204,9 +214,17 @@ func (r *Runner) parts(ctx context.Context, t bound) (_ *parts, err error) {
 	if err != nil {
 		return nil, errors.Join(err, source.Close(ctx))
 	}
+	connector, routine := "jetstream", r.routine()
+	if t.config.Source.Answers() {
+		connector = "http"
+	}
+	tell := teller(r.web.Load().outcomes[t.task.Name()])
+	if tell != nil { // that of every transaction
+		routine = nil
+	}
 	p.engine, err = engine.New(engine.Config{
 		Task: t.task, Source: source, Sinks: sinks, Policy: t.policy, Producer: t.prod,
-		App: r.opts.Config.App, Connector: "jetstream", Observe: observers(r.observe, r.opts.Observe), Routine: r.routine(),
+		App: r.opts.Config.App, Connector: connector, Observe: observers(observers(r.observe, r.opts.Observe), tell), Routine: routine,
 		Tracer: r.tracer(t), Trail: r.trail,
 	})
 	if err != nil {

@@ -49,6 +49,9 @@ func (r *Runner) StopTime() time.Duration {
 	if r.shared.lent.Load() {
 		d += stopReserve // the bus ends last
 	}
+	if r.serves() {
+		d += httpReserve
+	}
 	return d
 }
 
@@ -60,9 +63,9 @@ func (r *Runner) engineStopTime() time.Duration {
 	return longest
 }
 
-// Stop drains every task, and closes what Start opened: it stops fetching, gives back
+// Stop drains every task, and closes what Start opened: it takes no request over HTTP, stops fetching, gives back
 // what never started, lets the rest finish within shutdown.grace and settle, closes
-// sources and sinks, then publishers, the bus and its server, the admin server, and
+// sources and sinks, then the HTTP server, publishers, the bus and its server, the admin server, and
 // telemetry. Services are stopped after it, by fx, and after them a bus that they use.
 // When ctx ends the drain is cut short, as by Abort. It is idempotent.
 func (r *Runner) Stop(ctx context.Context) error {
@@ -78,7 +81,11 @@ func (r *Runner) Stop(ctx context.Context) error {
 			r.Abort()
 			<-r.fleet.done
 		}
-		closing, cancel := r.closing(ctx, stopReserve)
+		reserve := stopReserve
+		if r.serves() {
+			reserve += httpReserve
+		}
+		closing, cancel := r.closing(ctx, reserve)
 		defer cancel()
 		err = r.close(closing)
 	})
@@ -106,6 +113,9 @@ func (r *Runner) close(ctx context.Context) error {
 			errs = append(errs, l.now.source.Close(ctx), l.now.close(ctx))
 		}
 	}
+	answers, cancel := r.closing(ctx, httpReserve)
+	defer cancel()
+	errs = append(errs, r.web.Load().close(ctx, answers))
 	if r.letters != nil {
 		errs = append(errs, r.letters.Close(ctx))
 	}

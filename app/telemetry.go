@@ -96,6 +96,9 @@ func (r *Runner) tracer(t bound) engine.Tracer {
 		return nil
 	}
 	view := telemetry.View{Link: t.config.Source.Trace == config.TraceLink, System: "nats"}
+	if t.config.Source.Answers() {
+		view.System = "http"
+	}
 	if s := t.config.Source.JetStream; s != nil {
 		view.Destination, view.Group = s.Stream, s.Durable
 	}

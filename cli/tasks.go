@@ -68,6 +68,11 @@ func (c *command) tasks() error {
 			for name, r := range bound.Routes {
 				info.Routes[name] = routeLine(r)
 			}
+			for name, to := range info.Routes {
+				if to == "" && bound.Source.Answers() {
+					info.Routes[name] = "the answer"
+				}
+			}
 		}
 		list = append(list, info)
 	}
@@ -95,6 +100,22 @@ func (c *command) registered(opts app.Options) (tasks app.Registered, err error)
 }
 
 func sourceLine(s config.Source) string {
+	line := streamLine(s)
+	if s.HTTP == nil {
+		return line
+	}
+	var paths []string
+	for _, r := range s.HTTP.Routes {
+		paths = append(paths, orNone(r.Method, "POST")+" "+r.Path)
+	}
+	http := "http " + strings.Join(paths, ", ")
+	if s.Answers() {
+		return http + " (answers)"
+	}
+	return http + " → " + line
+}
+
+func streamLine(s config.Source) string {
 	if js := s.JetStream; js != nil {
 		return fmt.Sprintf("jetstream %s (%s)", js.Stream, orNone(strings.Join(js.Subjects, ", "), "all of it"))
 	}
@@ -104,6 +125,9 @@ func sourceLine(s config.Source) string {
 func routeLine(r config.Route) string {
 	if js := r.JetStream; js != nil {
 		return "jetstream " + js.Subject
+	}
+	if r.HTTP != nil {
+		return "http " + r.HTTP.String()
 	}
 	return ""
 }

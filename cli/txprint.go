@@ -53,6 +53,7 @@ type txOutput struct {
 	Route     string      `json:"route"`
 	Stream    string      `json:"stream,omitempty"`
 	Subject   string      `json:"subject,omitempty"`
+	Target    string      `json:"target,omitempty"`
 	ID        string      `json:"id"`
 	Stored    bool        `json:"stored"`
 	Duplicate bool        `json:"duplicate"` // its stream had it already
@@ -86,7 +87,7 @@ func newTxInfo(t *txRun, f app.FoundTransaction, r app.OnceResult) txInfo {
 	}
 	for _, o := range r.Outputs {
 		out := txOutput{
-			Route: o.Route, Stream: o.Stream, Subject: o.Subject, ID: o.ID(),
+			Route: o.Route, Stream: o.Stream, Subject: o.Subject, Target: o.Target, ID: o.ID(),
 			Stored: o.Stored, Duplicate: o.Duplicate, Headers: jetstream.Headers(o.Raw),
 		}
 		if o.Err != nil && !o.Stored {
@@ -161,8 +162,18 @@ func writeAttempts(b *strings.Builder, attempts []engine.AttemptRecord) {
 func writeOutput(b *strings.Builder, o app.OnceOutput, dry bool) {
 	to := fmt.Sprintf("%s → %s", o.Route, o.Subject)
 	switch {
+	case o.Target != "":
+		to = fmt.Sprintf("%s → %s", o.Route, o.Target)
+	case o.Subject == "":
+		to = o.Route + " → the answer"
+	}
+	switch {
+	case dry && o.Stream == "":
+		fmt.Fprintf(b, "\nwould send %s\n", to)
 	case dry:
 		fmt.Fprintf(b, "\nwould send %s (stream %s)\n", to, o.Stream)
+	case o.Stored && o.Stream == "":
+		fmt.Fprintf(b, "sent %s as %s\n", to, visible(o.ID()))
 	case o.Duplicate:
 		fmt.Fprintf(b, "stored %s as %s: %s had it already\n", to, visible(o.ID()), o.Stream)
 	case o.Stored:

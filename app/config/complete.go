@@ -17,6 +17,7 @@ func (c *Config) complete() {
 		c.Streams[name] = stream
 	}
 	for name, task := range c.Tasks {
+		task.Source.complete()
 		if s := task.Source.JetStream; s != nil && s.Durable == "" {
 			s.Durable = name
 		}

@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"github.com/ergon-framework/ergon/bus"
+	"github.com/ergon-framework/ergon/connectors/http"
 	"github.com/ergon-framework/ergon/policy"
 	"github.com/ergon-framework/ergon/services/spec"
 	"github.com/ergon-framework/ergon/telemetry"
@@ -42,6 +43,9 @@ type Config struct {
 	Parking Parking `yaml:"parking"`
 	// The admin server: health, status and decision trails over HTTP.
 	Admin Admin `yaml:"admin"`
+	// The one server of the process, for tasks whose source is http. Without such a task
+	// there is none.
+	HTTP http.ServerConfig `yaml:"http"`
 	// What becomes of a task that fails as a whole, and of one that stands still.
 	Runner Runner `yaml:"runner"`
 	// To whom traces, metrics and log lines are sent. OpenTelemetry's variables, OTEL_*,
@@ -123,8 +127,12 @@ const (
 	TraceLink   = "link"   // its spans begin a trace of their own, linked to it
 )
 
-// Source is where transactions come from. Exactly one kind is set.
+// Source is where transactions come from. Exactly one kind is set, but for http that
+// stores: it stores in the stream of the jetstream source beside it.
 type Source struct {
+	// Requests over HTTP. Beside jetstream they are stored in its stream; alone, with mode
+	// result, their callers wait for the task's output.
+	HTTP *HTTPSource `yaml:"http"`
 	// A durable consumer of a JetStream stream.
 	JetStream *JetStreamSource `yaml:"jetstream"`
 	// What becomes of the trace that a transaction comes with: parent, its spans
@@ -147,6 +155,8 @@ type JetStreamSource struct {
 type Route struct {
 	// A subject of a JetStream stream.
 	JetStream *JetStreamRoute `yaml:"jetstream"`
+	// An endpoint over HTTP: each output is a request.
+	HTTP *http.SinkOptions `yaml:"http"`
 }
 
 // JetStreamRoute is a subject and the stream that stores it.

@@ -167,6 +167,10 @@ func (l *loader) list(n *node, p path, into reflect.Value) {
 			l.wrong(n, p, want)
 			return
 		}
+		if isSecret(p) || into.Type().Elem().Kind() == reflect.Struct { // then it may be one, too
+			l.fail(n.at, p, "a list is expected, and this is a value: put it in [ ]")
+			return
+		}
 		l.fail(n.at, p, "%s is not a list: put it in [ ]", quote(n.text))
 		return
 	}

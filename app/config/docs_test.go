@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"reflect"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -23,7 +24,7 @@ type comments map[string]map[string]string
 func readComments(t *testing.T) comments {
 	t.Helper()
 	out := comments{}
-	for pkg, dir := range map[string]string{"app/config": ".", "bus": "../../bus", "policy": "../../policy", "services/spec": "../../services/spec", "telemetry": "../../telemetry"} {
+	for pkg, dir := range map[string]string{"app/config": ".", "bus": "../../bus", "connectors/http": "../../connectors/http", "policy": "../../policy", "services/spec": "../../services/spec", "telemetry": "../../telemetry"} {
 		files, err := filepath.Glob(filepath.Join(dir, "*.go"))
 		require.NoError(t, err)
 		for _, name := range files {
@@ -65,13 +66,14 @@ var requirement = regexp.MustCompile(`\s*\((?:R\d+(?:, )?)+\)`)
 func (c comments) of(t reflect.Type, f reflect.StructField) string {
 	text := c[t.PkgPath()+"."+t.Name()][f.Name]
 	text = strings.Join(strings.Fields(requirement.ReplaceAllString(text, "")), " ")
-	if !strings.HasSuffix(t.PkgPath(), "/bus") && !strings.HasSuffix(t.PkgPath(), "/telemetry") {
+	if !slices.ContainsFunc([]string{"/bus", "/telemetry", "/connectors/http"}, func(pkg string) bool { return strings.HasSuffix(t.PkgPath(), pkg) }) {
 		return text // written for the file
 	}
+	text = regexp.MustCompile(`\[((?:Auth\.|Route\.)?[A-Z]\w*)\]`).ReplaceAllString(text, "$1")
 	for i := range t.NumField() {
 		other := t.Field(i)
 		key, _, _ := strings.Cut(other.Tag.Get("yaml"), ",")
-		text = regexp.MustCompile(`\b`+other.Name+`\b`).ReplaceAllString(text, key)
+		text = regexp.MustCompile(`(^|[^-\w])`+other.Name+`\b`).ReplaceAllString(text, "${1}"+key)
 	}
 	return text
 }
@@ -90,6 +92,10 @@ func describe(t *testing.T) map[string]string {
 			walk(of.Elem(), p.key(anyName))
 			return
 		}
+		if isGroups(of) {
+			walk(of.Elem(), p.key(anyName))
+			return
+		}
 		if of.Kind() != reflect.Struct {
 			return
 		}
@@ -100,7 +106,7 @@ func describe(t *testing.T) map[string]string {
 			case option == "inline":
 				walk(f.Type, p)
 			case of == reflect.TypeFor[bus.Stream]() && key == "name":
-			case f.IsExported():
+			case f.IsExported() && key != "-":
 				at := p.key(key)
 				out[strings.Join(at, ".")] = c.of(of, f)
 				require.NotEmpty(t, out[strings.Join(at, ".")], "%s has no comment", at)

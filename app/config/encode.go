@@ -31,7 +31,7 @@ func (c Config) MarshalJSON() ([]byte, error) {
 // redacted is c without its secrets.
 func (c Config) redacted() Config {
 	c.Bus, c.Admin, c.Telemetry.OTLP = c.Bus.Redacted(), c.Admin.Redacted(), c.Telemetry.OTLP.Redacted()
-	c.Services = c.redactedServices()
+	c.Services, c.Tasks = c.redactedServices(), c.redactedTasks()
 	return c
 }
 

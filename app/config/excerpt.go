@@ -14,7 +14,7 @@ const hidden = "xxxxx"
 // the document, because a file that doesn't parse has none, and it is the one whose
 // lines are shown.
 var (
-	secretKey = regexp.MustCompile(`(?i)[\w.-]*(?:pass\w*|pwd|secret|token|bearer|api[_-]?key)["']?[ \t]*:`)
+	secretKey = regexp.MustCompile(`(?i)[\w.-]*(?:pass\w*|pwd|secrets?|token|bearer|api[_-]?key)["']?[ \t]*:`)
 	userinfo  = regexp.MustCompile(`://.*@|[^\s"']+@`)
 	// secretGroup is a key below which each value is one, whatever it is called.
 	secretGroup = regexp.MustCompile(`(?i)\bheaders["']?[ \t]*:`)
@@ -40,7 +40,7 @@ func visible(r rune) rune {
 }
 
 // secretKeys are those whose value is never shown, however they are misspelt.
-var secretKeys = []string{"password", "token", "bearer", "api_key"}
+var secretKeys = []string{"password", "token", "bearer", "api_key", "secrets", "signing_secrets"}
 
 // lines is a file as it may be shown: line by line, secrets hidden.
 type lines []string

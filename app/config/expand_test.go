@@ -58,7 +58,7 @@ func TestVariableFaults(t *testing.T) {
 		"app: ${A B}":            {"1:6: app: " + bad},
 		"app: ${A:-${B}}":        {"1:6: app: a variable inside of a variable: the default of ${NAME:-default} is plain text"},
 		"streams: { ${S}: { } }": {`1:12: streams."${S}": a variable stands for a value, and this is a key: write the name out`},
-		"${A}: x":                {`1:1: "${A}": unknown key "${A}", the keys here are app, bus, streams, dead_letters, parking, admin, runner, telemetry, services, tasks`},
+		"${A}: x":                {`1:1: "${A}": unknown key "${A}", the keys here are app, bus, streams, dead_letters, parking, admin, http, runner, telemetry, services, tasks`},
 	} {
 		require.Equal(t, want, faults(t, text), "%s", text)
 	}

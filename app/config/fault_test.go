@@ -80,8 +80,8 @@ func TestNotYAML(t *testing.T) {
 		"app: !!str x":            "1:6: app: a tag is not understood here: put text in quotes, and leave the tag out",
 		"bus: {<<: x}":            `1:11: bus."<<": text cannot be merged: name a group of keys, or a list of them`,
 		"app: x\n---\napp: y\n":   "2:1: a second document begins here: a configuration is one document",
-		"- a":                     "1:1: a list where the keys of a configuration are expected: app, bus, streams, dead_letters, parking, admin, runner, telemetry, services, tasks",
-		"just text":               "1:1: text where the keys of a configuration are expected: app, bus, streams, dead_letters, parking, admin, runner, telemetry, services, tasks",
+		"- a":                     "1:1: a list where the keys of a configuration are expected: app, bus, streams, dead_letters, parking, admin, http, runner, telemetry, services, tasks",
+		"just text":               "1:1: text where the keys of a configuration are expected: app, bus, streams, dead_letters, parking, admin, http, runner, telemetry, services, tasks",
 		"app: \xff":               "1:6: is not UTF-8: save the file as UTF-8",
 		"é: \ufffd\n\n  \xe2\x28": "3:3: is not UTF-8: save the file as UTF-8",
 		"app: \ue97b":             "1:6: the character U+E97B is for private use and cannot stand here: remove it",
@@ -97,7 +97,7 @@ func TestWrongTypes(t *testing.T) {
 	keys := "url, context, name, creds, nkey, user, password, token, ca, cert, key, tls_first, domain, api_prefix, inbox_prefix, connect_timeout, store, listen"
 	for text, want := range map[string][]string{
 		"foo: 1\napp: [a]\nbus: 5\nstreams: [x]\ntasks: text\napp: b\n": {
-			`1:1: foo: unknown key "foo", the keys here are app, bus, streams, dead_letters, parking, admin, runner, telemetry, services, tasks`,
+			`1:1: foo: unknown key "foo", the keys here are app, bus, streams, dead_letters, parking, admin, http, runner, telemetry, services, tasks`,
 			`2:1: app: text is expected, and this is a list`,
 			`3:6: bus: a group of keys (` + keys + `) is expected, and this is a value`,
 			`4:1: streams: a group of names is expected, and this is a list`,
@@ -163,8 +163,8 @@ func TestOneMistakeOneFault(t *testing.T) {
 		"tasks: { t: { source: { jetstrem: { stream: S, subjects: [a] } } } }": {
 			`1:25: tasks.t.source.jetstrem: unknown key "jetstrem", did you mean "jetstream"?`,
 		},
-		"tasks: { t: { source: { http: {} } } }": {
-			`1:25: tasks.t.source.http: unknown key "http", the keys here are jetstream, trace`,
+		"tasks: { t: { source: { kafka: {} } } }": {
+			`1:25: tasks.t.source.kafka: unknown key "kafka", the keys here are http, jetstream, trace`,
 		},
 		"tasks: { t: { source: { jetstream: { stream: \"${A}\", subjects: [a, \"${B}\"] } } } }": {
 			`1:46: tasks.t.source.jetstream.stream: variable A is not set: set it, or write ${A:-default}`,

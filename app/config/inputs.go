@@ -65,15 +65,22 @@ type override struct {
 	value   string
 	literal bool // it is text, whatever it looks like
 	names   []header
+	items   []string
 }
 
 // rules says whether it says something itself.
-func (o override) rules() bool { return o.value != "" || o.names != nil }
+func (o override) rules() bool { return o.value != "" || o.names != nil || o.items != nil }
 
 func (o override) node() *node {
 	switch {
 	case o.names != nil:
 		return headerGroup(o.names, o.at)
+	case o.items != nil:
+		n := &node{kind: listKind, at: o.at}
+		for _, item := range o.items {
+			n.items = append(n.items, &node{kind: textKind, text: item, filled: true, at: o.at})
+		}
+		return n
 	case o.literal:
 		return &node{kind: textKind, text: o.value, filled: true, at: o.at}
 	}
@@ -92,7 +99,10 @@ func (l *loader) collect() {
 	}
 	for _, f := range l.in.Flags {
 		at := place{flag: f.Name}
-		if isSecret(splitPath(f.Path)) {
+		if p := splitPath(f.Path); isSecret(p) && p.nested() {
+			l.fail(at, p, "a command line can be read by others, and this is a secret: write %s%s with the name of a file with it in the configuration", p[len(p)-1], fileKey)
+			continue
+		} else if isSecret(p) {
 			l.fail(at, splitPath(f.Path), "a command line can be read by others, and this is a secret: set %s, or %s to the name of a file with it",
 				nameOf(splitPath(f.Path)), nameOf(splitPath(f.Path))+fileVariable)
 			continue

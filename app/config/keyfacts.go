@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/ergon-framework/ergon/bus"
+	"github.com/ergon-framework/ergon/connectors/http"
 	"github.com/ergon-framework/ergon/policy"
 	"github.com/ergon-framework/ergon/services/spec"
 	"github.com/ergon-framework/ergon/telemetry"
@@ -83,6 +84,40 @@ var facts = map[string]fact{
 	"services.*.llm.max_tokens":       unbounded,
 	"services.*.policy.retry.timeout": {words: spec.DefaultPolicy("").Retry.Timeout.String() + "; of an llm " + spec.DefaultLLMTimeout.String()},
 
+	"http.address":             {value: http.DefaultAddress},
+	"http.max_header":          {value: strconv.Itoa(http.DefaultMaxHeader), least: "0"},
+	"http.read_header_timeout": {value: policy.Duration(http.DefaultReadHeaderTimeout).String()},
+	"http.read_timeout":        {value: policy.Duration(http.DefaultReadTimeout).String()},
+	"http.idle_timeout":        {value: policy.Duration(http.DefaultIdleTimeout).String()},
+	"http.write_timeout":       {words: "read_timeout, the longest wait and 10s"},
+
+	"tasks.*.source.http.mode":                              {oneOf: []string{ModeStored, ModeResult}},
+	"tasks.*.source.http.subject":                           {words: "that of jetstream"},
+	"tasks.*.source.http.queue":                             {value: strconv.Itoa(http.DefaultQueue), words: strconv.Itoa(http.DefaultQueue), least: "0"},
+	"tasks.*.source.http.records.bucket":                    needed,
+	"tasks.*.source.http.records.replicas":                  copies,
+	"tasks.*.source.http.routes.*.name":                     {words: "the path"},
+	"tasks.*.source.http.routes.*.method":                   {value: "POST"},
+	"tasks.*.source.http.routes.*.path":                     needed,
+	"tasks.*.source.http.routes.*.max_body":                 {value: strconv.Itoa(http.DefaultMaxBody), least: "0"},
+	"tasks.*.source.http.routes.*.concurrency":              {value: strconv.Itoa(http.DefaultConcurrency), least: "0"},
+	"tasks.*.source.http.routes.*.wait":                     {words: "5s where it is stored, else 30s"},
+	"tasks.*.source.http.routes.*.retry_after":              {value: policy.Duration(http.DefaultRetryAfter).String()},
+	"tasks.*.source.http.routes.*.status":                   {words: "the path and /status/{transaction}"},
+	"tasks.*.source.http.routes.*.auth.bearer.*.principal":  needed,
+	"tasks.*.source.http.routes.*.auth.signature.kind":      {required: true, oneOf: []string{http.StandardWebhooks, http.GitHub}},
+	"tasks.*.source.http.routes.*.auth.signature.principal": {words: "the kind"},
+	"tasks.*.source.http.routes.*.auth.signature.tolerance": {value: policy.Duration(http.DefaultTolerance).String()},
+
+	"tasks.*.routes.*.http.url":               needed,
+	"tasks.*.routes.*.http.method":            {value: "POST", oneOf: []string{"POST", "PUT", "PATCH", "DELETE"}},
+	"tasks.*.routes.*.http.cloudevents":       {value: http.CloudEventsBinary, oneOf: []string{http.CloudEventsBinary, http.CloudEventsStructured, http.CloudEventsOff}},
+	"tasks.*.routes.*.http.connections":       {value: strconv.Itoa(sink.Connections), least: "0"},
+	"tasks.*.routes.*.http.timeout":           {value: policy.Duration(sink.Timeout).String()},
+	"tasks.*.routes.*.http.connect_timeout":   {value: policy.Duration(sink.ConnectTimeout).String()},
+	"tasks.*.routes.*.http.tls_timeout":       {value: policy.Duration(sink.TLSTimeout).String()},
+	"tasks.*.routes.*.http.private_addresses": {words: "deny where the host is from data, else allow", oneOf: []string{http.PrivateAllow, http.PrivateDeny}},
+
 	"tasks.*.source.jetstream.stream":          needed,
 	"tasks.*.source.jetstream.durable":         {words: "the task's name"},
 	"tasks.*.source.jetstream.subjects":        {words: "all of the stream"},
@@ -105,6 +140,7 @@ var facts = map[string]fact{
 }
 
 var (
+	sink     = http.SinkOptions{}.WithDefaults()
 	modes    = []string{string(policy.ModeContinuous), string(policy.ModeBatch)}
 	samplers = []string{
 		"always_on", "always_off", "traceidratio",

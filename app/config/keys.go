@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/ergon-framework/ergon/bus"
+	"github.com/ergon-framework/ergon/connectors/http"
 	"github.com/ergon-framework/ergon/policy"
 	"github.com/ergon-framework/ergon/services/spec"
 )
@@ -16,8 +17,8 @@ import (
 type Key struct {
 	// Path leads there, with * for each name of the user's: tasks.*.routes.*.jetstream.stream.
 	Path string
-	// Type is text, true or false, whole number, number, duration, list of text,
-	// text by name, or free-form.
+	// Type is text, true or false, whole number, number, duration, list of text, list of
+	// whole numbers, text by name, or free-form.
 	Type string
 	// Default is what it is where nothing says so, as it is written in the file, or in
 	// words where it depends on something. Empty: nothing.
@@ -66,11 +67,33 @@ func walkKeys(visit func(path, reflect.Value)) {
 	sample.Streams = map[string]bus.Stream{anyName: {}}
 	task := (&loader{cfg: &sample}).blankTask()
 	task.Source.JetStream = &JetStreamSource{}
-	task.Routes = map[string]Route{anyName: {JetStream: &JetStreamRoute{}}}
+	task.Source.HTTP = &HTTPSource{Records: &Records{}}
+	blank(task.Source.HTTP)
+	blank(task.Source.HTTP.Records)
+	task.Source.HTTP.Routes = []http.Route{{Auth: http.Auth{
+		Bearer: []http.Bearer{{}}, Signature: &http.Signature{}, Certificate: &http.Certificate{},
+	}}}
+	task.Routes = map[string]Route{anyName: {JetStream: &JetStreamRoute{}, HTTP: &http.SinkOptions{}}}
 	sample.Tasks = map[string]Task{anyName: task}
 	kv, http, sql, llm := spec.DefaultKV(), spec.DefaultHTTP(), spec.DefaultSQL(), spec.DefaultLLM()
 	sample.Services = map[string]spec.Service{anyName: {KV: &kv, HTTP: &http, SQL: &sql, LLM: &llm, Policy: spec.DefaultPolicy("")}}
-	walk(reflect.ValueOf(sample), nil, visit)
+	var item func(p path, v reflect.Value)
+	item = func(p path, v reflect.Value) {
+		if !isGroups(v.Type()) {
+			visit(p, v)
+			return
+		}
+		for i := range v.Len() {
+			walk(v.Index(i), p.key(anyName), item)
+		}
+	}
+	walk(reflect.ValueOf(sample), nil, item)
+}
+
+// isGroups says whether a type is a list of groups. Its items are keys of the file; as a
+// value it is one.
+func isGroups(t reflect.Type) bool {
+	return t.Kind() == reflect.Slice && t.Elem().Kind() == reflect.Struct
 }
 
 // walk visits every value of a configuration that is not a group, in the order of
@@ -106,6 +129,7 @@ const (
 	typeNumber   = "number"
 	typeDuration = "duration"
 	typeList     = "list of text"
+	typeInts     = "list of whole numbers"
 	typeNames    = "text by name"
 	typeFree     = "free-form"
 )
@@ -130,6 +154,9 @@ func typeName(t reflect.Type) string {
 		if t.Elem().Kind() == reflect.String {
 			return typeList
 		}
+		if t.Elem().Kind() == reflect.Int {
+			return typeInts
+		}
 	case reflect.Map:
 		if t.Elem().Kind() == reflect.String {
 			return typeNames
@@ -146,6 +173,11 @@ func (p path) pattern() string {
 	}
 	if len(q) > 3 && q[0] == "tasks" && q[2] == "routes" {
 		q[3] = anyName
+	}
+	for i, key := range q {
+		if strings.HasPrefix(key, "[") && strings.HasSuffix(key, "]") {
+			q[i] = anyName
+		}
 	}
 	return strings.Join(q, ".")
 }

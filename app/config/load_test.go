@@ -51,7 +51,7 @@ func TestLoad(t *testing.T) {
 	_, err = config.Load(filepath.Join(dir, "missing.yaml"), none)
 	require.ErrorIs(t, err, fs.ErrNotExist)
 	_, err = config.Load(filepath.Join(dir, "broken.yaml"), none)
-	require.EqualError(t, err, filepath.Join(dir, "broken.yaml")+`:2:1: foo: unknown key "foo", the keys here are app, bus, streams, dead_letters, parking, admin, runner, telemetry, services, tasks`+
+	require.EqualError(t, err, filepath.Join(dir, "broken.yaml")+`:2:1: foo: unknown key "foo", the keys here are app, bus, streams, dead_letters, parking, admin, http, runner, telemetry, services, tasks`+
 		"\n    foo: 1\n    ^")
 
 	secret := write("secret.yaml", []byte("app: x\n"), 0o000)

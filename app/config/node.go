@@ -112,10 +112,8 @@ func (n *node) get(key string) *node {
 
 // says reports whether there is a value at a path.
 func (n *node) says(p path) bool {
-	for _, key := range p {
-		if n = n.get(key); n == nil {
-			return false
-		}
+	if n = n.find(p); n == nil {
+		return false
 	}
 	return n.kind != nullKind || n.filled && n.text != ""
 }
@@ -125,6 +123,13 @@ func (n *node) says(p path) bool {
 // way stays: it is a fault of its own.
 func (n *node) put(p path, value *node) *node {
 	out := *n
+	if n.kind == listKind {
+		out.items = slices.Clone(n.items)
+		if i := n.indexOf(p[0]); i >= 0 && len(p) > 1 {
+			out.items[i] = out.items[i].put(p[1:], value)
+		}
+		return &out
+	}
 	out.entries = slices.Clone(n.entries)
 	for i, e := range out.entries {
 		if e.name != p[0] {
@@ -135,7 +140,7 @@ func (n *node) put(p path, value *node) *node {
 			out.entries[i].value = value
 		case e.value.kind == nullKind:
 			out.entries[i].value = (&node{kind: groupKind, at: e.at}).put(p[1:], value)
-		case e.value.kind == groupKind:
+		case e.value.kind == groupKind, e.value.kind == listKind && len(p) > 2:
 			out.entries[i].value = e.value.put(p[1:], value)
 		}
 		return &out
@@ -161,18 +166,33 @@ func (n *node) find(p path) *node {
 }
 
 func (n *node) itemAt(p path) *node {
-	for i, item := range n.items {
-		if (path{}).item(i)[0] == p[0] {
-			return item.find(p[1:])
-		}
+	if i := n.indexOf(p[0]); i >= 0 {
+		return n.items[i].find(p[1:])
 	}
 	return nil
+}
+
+// indexOf is which item of a list a key of a path means, -1 for none.
+func (n *node) indexOf(key string) int {
+	for i := range n.items {
+		if (path{}).item(i)[0] == key {
+			return i
+		}
+	}
+	return -1
 }
 
 // remove takes the value at a path out, and leaves everything else as it is: the
 // groups on the way are copied, since an alias may share them.
 func (n *node) remove(p path) *node {
 	out := *n
+	if n.kind == listKind {
+		out.items = slices.Clone(n.items)
+		if i := n.indexOf(p[0]); i >= 0 && len(p) > 1 {
+			out.items[i] = out.items[i].remove(p[1:])
+		}
+		return &out
+	}
 	out.entries = nil
 	for _, e := range n.entries {
 		if e.name == p[0] {

@@ -20,6 +20,9 @@ func (c Config) String() string {
 		if s := task.Source.JetStream; s != nil {
 			fmt.Fprintf(&b, " from %s/%s", s.Stream, s.Durable)
 		}
+		if h := task.Source.HTTP; h != nil {
+			fmt.Fprintf(&b, " by http (%s)", h.Mode)
+		}
 		for i, route := range task.RouteNames() {
 			sep := ", "
 			if i == 0 {
@@ -28,6 +31,9 @@ func (c Config) String() string {
 			b.WriteString(sep + route)
 			if r := task.Routes[route].JetStream; r != nil {
 				fmt.Fprintf(&b, "=%s", r.Subject)
+			}
+			if o := task.Routes[route].HTTP; o != nil {
+				fmt.Fprintf(&b, "=%s", o)
 			}
 		}
 	}

@@ -35,9 +35,9 @@ func TestReferenceIsGeneratedFromTheTypes(t *testing.T) {
 
 // chapters are the groups that have a table of their own, in the order of the file.
 var chapters = []string{
-	"app", "bus", "streams.*", "dead_letters", "parking", "admin", "telemetry",
+	"app", "bus", "streams.*", "dead_letters", "parking", "admin", "http", "telemetry",
 	"services.*.kv", "services.*.http", "services.*.sql", "services.*.llm", "services.*.policy",
-	"tasks.*.source", "tasks.*.routes.*", "tasks.*.dead_letters", "tasks.*.consumer", "tasks.*.producer", "tasks.*",
+	"tasks.*.source.http.routes.*", "tasks.*.source", "tasks.*.routes.*.http", "tasks.*.routes.*", "tasks.*.dead_letters", "tasks.*.consumer", "tasks.*.producer", "tasks.*",
 }
 
 func tables(t *testing.T) string {
@@ -59,7 +59,7 @@ func tables(t *testing.T) string {
 		if len(of[c]) == 0 {
 			continue
 		}
-		title := strings.NewReplacer(".*", ".NAME", "tasks.*", "tasks.TASK").Replace(c)
+		title := strings.NewReplacer("routes.*.http", "routes.NAME.http", "http.routes.*", "http.routes[]", ".*", ".NAME", "tasks.*", "tasks.TASK").Replace(c)
 		fmt.Fprintf(&b, "\n## `%s`\n\n", title)
 		if text := docs[strings.TrimSuffix(c, ".*")]; c != "app" && text != "" {
 			fmt.Fprintf(&b, "%s\n\n", cell(text))
@@ -94,7 +94,10 @@ func row(b *strings.Builder, name, typ string, k Key, text string) {
 	fmt.Fprintf(b, "| `%s` | %s | %s | %s | %s |\n", name, typ, def, cell(text), variable)
 	if k.Secret {
 		p := splitPath(k.Path)
-		fmt.Fprintf(b, "| `%s%s` | text | | The path of a file that holds it; see [Secrets](#secrets). | `%s` |\n", name, fileKey, nameOf(p.shown())+fileVariable)
+		if variable = ""; !p.nested() {
+			variable = "`" + nameOf(p.shown()) + fileVariable + "`"
+		}
+		fmt.Fprintf(b, "| `%s%s` | text | | The path of a file that holds it; see [Secrets](#secrets). | %s |\n", name, fileKey, variable)
 	}
 }
 
@@ -126,6 +129,8 @@ func find(s *jsonschema.Schema, dotted string) *jsonschema.Schema {
 		switch {
 		case s == nil:
 			return nil
+		case key == anyName && s.Items != nil:
+			s = s.Items
 		case key == anyName:
 			s = s.AdditionalProperties
 		case s.Properties == nil:

@@ -132,7 +132,19 @@ func TestKeysAreAsChecked(t *testing.T) {
 			at = "services." + kind + "." + rest
 		}
 		p := strings.Replace(strings.Replace(strings.Replace(at, "streams.*", "streams.S", 1), "tasks.*", "tasks.t", 1), "routes.*", "routes.r", 1)
-		_, err := config.Resolve("ergon.yaml", []byte(file), config.Inputs{Flags: []config.Flag{{Name: "--set", Path: p, Value: value}}})
+		text := file
+		p = strings.NewReplacer("http.routes.r", "http.routes.[0]", "bearer.*", "bearer.[0]").Replace(p)
+		switch {
+		case strings.HasPrefix(p, "tasks.t.routes.r.http."):
+			text = strings.Replace(text, "{ jetstream: { stream: R, subject: r } }", `{ http: { url: "http://h" } }`, 1)
+		case p == "tasks.t.source.http.queue":
+			text = strings.Replace(text, "{ jetstream: { stream: S } }", `{ http: { mode: result, routes: [{ path: /in }] } }`, 1)
+		case p == "tasks.t.source.http.mode" && value == "result":
+			text = strings.Replace(text, "{ jetstream: { stream: S } }", `{ http: { routes: [{ path: /in }] } }`, 1)
+		case strings.HasPrefix(p, "tasks.t.source.http."):
+			text = strings.Replace(text, "source: {", `source: { http: { subject: s.in, routes: [{ path: /in, auth: { signature: { kind: github, secrets: [MDEyMzQ1Njc4OWFiY2RlZjAxMjM=] } } }], records: { bucket: B } },`, 1)
+		}
+		_, err := config.Resolve("ergon.yaml", []byte(text), config.Inputs{Flags: []config.Flag{{Name: "--set", Path: p, Value: value}}})
 		return err
 	}
 	words, bounds := 0, 0

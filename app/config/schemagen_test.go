@@ -90,6 +90,8 @@ func (g schemaGenerator) build(t *testing.T, of reflect.Type, p path) *jsonschem
 		case `tasks."*".routes`:
 			s.PropertyNames = &jsonschema.Schema{Pattern: routeName.String()}
 		}
+	case isGroups(of):
+		s.Type, s.Items = "array", g.build(t, of.Elem(), p.key(anyName))
 	default:
 		g.value(s, of, g.facts[strings.Join(p, ".")])
 	}
@@ -105,18 +107,28 @@ func (g schemaGenerator) group(t *testing.T, s *jsonschema.Schema, of reflect.Ty
 			s.OneOf = append(s.OneOf, &jsonschema.Schema{Required: []string{kind}})
 		}
 	}
+	one := []*jsonschema.Schema{{Required: []string{"jetstream"}}, {Required: []string{"http"}}}
+	switch of {
+	case reflect.TypeFor[Source](): // http that stores has both
+		s.AnyOf = one
+	case reflect.TypeFor[Route]():
+		s.OneOf = one
+	}
 	for _, f := range fieldsOf(of) {
 		at := p.key(f.key)
 		name := strings.Join(at, ".")
 		s.Properties.Set(f.key, g.build(t, of.FieldByIndex(f.index).Type, at))
 		k := g.facts[name]
-		if k.Required || name == "tasks.*.source" || name == "tasks.*.source.jetstream" || name == "tasks.*.routes.*.jetstream" {
+		if k.Required || name == "tasks.*.source" {
 			s.Required = append(s.Required, f.key)
 		}
 		if !k.Secret {
 			continue
 		}
 		file := &jsonschema.Schema{Type: "string", Description: "The path of a file that holds the " + f.key + ", with or without a line end behind it, so that it stands nowhere else."}
+		if k.Type == typeList {
+			file.Description = "The path of a file with the " + f.key + ", one a line, so that they stand nowhere else."
+		}
 		if k.Type == typeNames {
 			file.Description = "The path of a file with headers, one a line, name: value, so that they stand nowhere else."
 		} else {
@@ -164,6 +176,8 @@ func (g schemaGenerator) value(s *jsonschema.Schema, of reflect.Type, k Key) {
 		*s = *oneOfReference(&jsonschema.Schema{Type: "integer", Minimum: number(k.Min), Maximum: number(k.Max)})
 	case typeNumber:
 		*s = *oneOfReference(&jsonschema.Schema{Type: "number", Minimum: number(k.Min), Maximum: number(k.Max)})
+	case typeInts:
+		s.Type, s.Items = "array", oneOfReference(&jsonschema.Schema{Type: "integer"})
 	case typeList:
 		s.Type, s.Items = "array", &jsonschema.Schema{Type: "string"}
 	case typeNames:

@@ -20,16 +20,24 @@ const maxSecret = 64 << 10
 func isSecret(p path) bool {
 	switch p.pattern() {
 	case "bus.password", "bus.token", "admin.token", "services.*.http.bearer", "services.*.http.password",
-		"services.*.sql.password", "services.*.llm.api_key":
+		"services.*.sql.password", "services.*.llm.api_key",
+		"tasks.*.routes.*.http.bearer", "tasks.*.routes.*.http.password",
+		"tasks.*.source.http.routes.*.auth.bearer.*.token":
 		return true
 	}
-	return isHeaders(p) || len(p) > 1 && isHeaders(p[:len(p)-1])
+	return isHeaders(p) || len(p) > 1 && isHeaders(p[:len(p)-1]) || isSecrets(p) || len(p) > 1 && isSecrets(p[:len(p)-1])
+}
+
+// isSecrets says whether a path is of a list of secrets.
+func isSecrets(p path) bool {
+	name := p.pattern()
+	return name == "tasks.*.routes.*.http.signing_secrets" || name == "tasks.*.source.http.routes.*.auth.signature.secrets"
 }
 
 // isHeaders says whether a path is of such a group.
 func isHeaders(p path) bool {
 	name := p.pattern()
-	return name == "telemetry.otlp.headers" || name == "services.*.http.headers"
+	return name == "telemetry.otlp.headers" || name == "services.*.http.headers" || name == "tasks.*.routes.*.http.headers"
 }
 
 // ReadSecret reads a secret from a file: all of it, but for one line end behind it. A
@@ -95,6 +103,15 @@ func (l *loader) secretFile(at place, p path, group bool) override {
 		}
 		secret = hidden
 	}
+	if isSecrets(p) {
+		items := []string{} // one a line
+		for line := range strings.Lines(secret) {
+			if line = strings.TrimSpace(line); line != "" {
+				items = append(items, line)
+			}
+		}
+		return override{at: at, items: items}
+	}
 	if !group {
 		return override{at: at, value: secret, literal: true}
 	}
@@ -140,7 +157,7 @@ func headerGroup(names []header, at place) *node {
 // fromFiles puts what the files of secrets hold in the place of the keys that name
 // them. Where a variable wins over the key they are not read.
 func (l *loader) fromFiles(root *node) *node {
-	for _, k := range l.ofNames(func(k variableKey) bool { return k.secret }) {
+	for _, k := range append(l.ofNames(func(k variableKey) bool { return k.secret }), secretsBelow(root, nil)...) {
 		keyPath := append(k.path[:len(k.path)-1:len(k.path)-1], k.path[len(k.path)-1]+fileKey)
 		n := root.find(keyPath)
 		if n == nil {
@@ -163,6 +180,25 @@ func (l *loader) fromFiles(root *node) *node {
 		root = l.put(root, k.path, l.secretFile(at, k.path, k.group))
 	}
 	return root
+}
+
+// secretsBelow are the secrets of routes that name a file: they have no variables.
+func secretsBelow(n *node, p path) (out []variableKey) {
+	for i, item := range n.items {
+		out = append(out, secretsBelow(item, p.item(i))...)
+	}
+	for _, e := range n.entries {
+		if own, file := strings.CutSuffix(e.name, fileKey); file {
+			if at := p.key(own); at.nested() && isSecret(at) {
+				out = append(out, variableKey{path: at, secret: true, group: isHeaders(at)})
+			}
+			continue
+		}
+		if len(p) > 0 || e.name == "tasks" {
+			out = append(out, secretsBelow(e.value, p.key(e.name))...)
+		}
+	}
+	return out
 }
 
 // put puts what wins at its path. A file of headers lies beside what the configuration

@@ -82,7 +82,7 @@ func TestErrorsShowTheRest(t *testing.T) {
 		`ergon.yaml:4:3: bus.foo: unknown key "foo", the keys here are url, context, name, creds, nkey, user, password, token, ca, cert, key, tls_first, domain, api_prefix, inbox_prefix, connect_timeout, store, listen`,
 		`      foo: 1`,
 		`      ^`,
-		`ergon.yaml:7:13: tasks.refresh-token.source: a group of keys (jetstream, trace) is expected, and this is a value`,
+		`ergon.yaml:7:13: tasks.refresh-token.source: a group of keys (http, jetstream, trace) is expected, and this is a value`,
 		`        source: 1`,
 		`                ^`,
 	}, "\n"))

@@ -26,9 +26,13 @@ func blankService(n *node) spec.Service {
 	return spec.Service{Policy: spec.DefaultPolicy(kind)}
 }
 
-// blank fills in what a new value of a service's kind says where nothing is said.
+// blank fills in what a new value of a service's kind, or of an http source, says where nothing is said.
 func blank(into any) {
 	switch of := into.(type) {
+	case *HTTPSource:
+		of.Mode = ModeStored
+	case *Records:
+		of.TTL = policy.Duration(DefaultRecordsTTL)
 	case *spec.KV:
 		*of = spec.DefaultKV()
 	case *spec.HTTP:

@@ -101,6 +101,10 @@ func (c *Config) uses() []use {
 		if s := t.Source.JetStream; s != nil {
 			p := at.key("source").key("jetstream")
 			out = append(out, use{s.Stream, s.Subjects, p, p.key("subjects").item, true})
+			if t.Source.Stores() && t.Source.HTTP.Subject != "" {
+				h := at.key("source").key("http")
+				out = append(out, use{s.Stream, []string{t.Source.HTTP.Subject}, h, func(int) path { return h.key("subject") }, false})
+			}
 		}
 		for _, route := range t.RouteNames() {
 			if r := t.Routes[route].JetStream; r != nil {
@@ -133,6 +137,7 @@ func (v *validator) across(c *Config) {
 	v.durables(c)
 	v.deadStreams(c)
 	v.parkedStream(c)
+	v.listening(c)
 }
 
 // stored checks that each subject is stored by its stream.

@@ -57,7 +57,7 @@ func (l *loader) tree(data []byte) (*node, bool) {
 		case read.kind == groupKind:
 			root.entries = read.entries
 		case read.kind != nullKind:
-			l.fail(read.at, nil, "%s where the keys of a configuration are expected: app, bus, streams, dead_letters, parking, admin, runner, telemetry, services, tasks", read.kind)
+			l.fail(read.at, nil, "%s where the keys of a configuration are expected: app, bus, streams, dead_letters, parking, admin, http, runner, telemetry, services, tasks", read.kind)
 			return nil, false
 		}
 	}

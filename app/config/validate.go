@@ -81,6 +81,7 @@ func (v *validator) local(c *Config) {
 	v.deadLetters(path{"dead_letters"}, c.DeadLetters, DeadLetters{})
 	v.parking(path{"parking"}, c.Parking)
 	v.admin(path{"admin"}, c.Admin)
+	v.server(path{"http"}, c.HTTP)
 	v.runner(path{"runner"}, c.Runner)
 	v.telemetry(c.Telemetry)
 	for _, name := range c.ServiceNames() {

@@ -78,7 +78,7 @@ func TestValidate(t *testing.T) {
 			`5:18: tasks.c.source.jetstream.stream: a stream is required`,
 			`5:50: tasks.c.source.jetstream.subjects[2]: "s.>" and "s.*" name the same messages: keep the wider one`,
 			`5:65: tasks.c.source.trace: "child" is not known here: write parent, link`,
-			`8:15: tasks.d.routes.r: a route needs somewhere to go: write r: { jetstream: { stream: …, subject: … } }`,
+			`8:15: tasks.d.routes.r: a route needs somewhere to go: write r: { jetstream: { stream: …, subject: … } }, or { http: { url: … } }`,
 			`8:20: tasks.d.routes."": "" is not the name of a route: it is 1 to 128 letters, digits, and . _ - / :`,
 			`8:71: tasks.d.routes.x.jetstream.subject: a subject is required`,
 			`8:104: tasks.d.routes.y.jetstream.stream: a stream is required`,

@@ -16,7 +16,11 @@ func (v *validator) task(p path, name string, t Task, inherited DeadLetters) {
 	v.use(p, t)
 	if s := t.Source.JetStream; s != nil {
 		v.source(p.key("source").key("jetstream"), *s)
-	} else {
+	}
+	switch {
+	case t.Source.HTTP != nil:
+		v.httpSource(p.key("source").key("http"), t.Source)
+	case t.Source.JetStream == nil:
 		v.need(p.key("source"), "a source is required: write source: { jetstream: { stream: … } }")
 	}
 	v.word(p.key("source").key("trace"), t.Source.Trace, TraceParent, TraceLink)
@@ -55,8 +59,15 @@ func (v *validator) route(p path, name string, r Route) {
 	if !routeName.MatchString(name) {
 		v.fail(p, "%s is not the name of a route: it is 1 to 128 letters, digits, and . _ - / :", quote(name))
 	}
-	if r.JetStream == nil {
-		v.need(p, "a route needs somewhere to go: write %s: { jetstream: { stream: …, subject: … } }", name)
+	switch {
+	case r.JetStream == nil && r.HTTP == nil:
+		v.need(p, "a route needs somewhere to go: write %s: { jetstream: { stream: …, subject: … } }, or { http: { url: … } }", name)
+		return
+	case r.JetStream != nil && r.HTTP != nil:
+		v.fail(p, "a route goes to one place: keep jetstream or http")
+		return
+	case r.HTTP != nil:
+		v.httpSink(p.key("http"), *r.HTTP)
 		return
 	}
 	at := p.key("jetstream")

@@ -83,7 +83,7 @@ func variableKeys() []variableKey {
 	var out []variableKey
 	walkKeys(func(p path, v reflect.Value) {
 		secret := isSecret(p)
-		if hasVariable(p, v.Type()) || secret {
+		if hasVariable(p, v.Type()) || secret && !p.nested() {
 			out = append(out, variableKey{path: slices.Clone(p), secret: secret, group: typeName(v.Type()) == typeNames})
 		}
 	})
@@ -116,12 +116,16 @@ func nameOf(p path) string {
 // but a task's or a service's.
 func hasVariable(p path, t reflect.Type) bool {
 	switch typeName(t) {
-	case typeList, typeNames, typeFree:
+	case typeList, typeInts, typeNames, typeFree:
 		return false
 	}
 	i := slices.Index(p, anyName)
 	return i < 0 || p.named() && !slices.Contains(p[i+1:], anyName)
 }
+
+// nested says whether a path leads below a further name or item of a list than that of a
+// task or a service: then it has no variable.
+func (p path) nested() bool { return strings.Count(p.pattern(), anyName) > 1 }
 
 // variableOf is the variable of a key for its documentation, or "".
 func variableOf(p path, t reflect.Type) string {

@@ -6,6 +6,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	nethttp "net/http"
 	"slices"
@@ -27,6 +28,9 @@ func (Secret) GoString() string { return hidden }
 // LogValue is for log/slog.
 func (Secret) LogValue() slog.Value { return slog.StringValue(hidden) }
 
+// Format is for every other verb of package fmt.
+func (Secret) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, hidden) }
+
 // MarshalText is for encoders.
 func (Secret) MarshalText() ([]byte, error) { return []byte(hidden), nil }
 
@@ -47,8 +51,10 @@ type Auth struct {
 
 // A Bearer is one token and whose it is.
 type Bearer struct {
+	// Principal is who has the token. Required.
 	Principal string `yaml:"principal" json:"principal"`
-	Token     Secret `yaml:"token" json:"token"`
+	// Token is a secret of 16 characters or more. Required.
+	Token Secret `yaml:"token" json:"token"`
 }
 
 // A Certificate says whose certificates are let in.

@@ -3,6 +3,7 @@ package http
 import (
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"net"
 	nethttp "net/http"
@@ -143,6 +144,9 @@ func (o SinkOptions) String() string {
 
 // GoString is String.
 func (o SinkOptions) GoString() string { return o.String() }
+
+// Format is String, whatever the verb.
+func (o SinkOptions) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, o.String()) }
 
 // LogValue is String.
 func (o SinkOptions) LogValue() slog.Value { return slog.StringValue(o.String()) }

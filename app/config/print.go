@@ -43,6 +43,15 @@ func (c Config) String() string {
 // GoString keeps the secrets out of %#v.
 func (c Config) GoString() string { return "config.Config{" + c.String() + "}" }
 
+// Format keeps the secrets out of every verb of package fmt.
+func (c Config) Format(f fmt.State, verb rune) {
+	text := c.String()
+	if verb == 'v' && f.Flag('#') {
+		text = c.GoString()
+	}
+	_, _ = io.WriteString(f, text)
+}
+
 // LogValue keeps the secrets out of logs.
 func (c Config) LogValue() slog.Value {
 	return slog.GroupValue(

@@ -49,6 +49,28 @@ type Auth struct {
 	Certificate *Certificate `yaml:"certificate" json:"certificate,omitempty"`
 }
 
+// String says what is demanded, and shows no secret.
+func (a Auth) String() string {
+	var kinds []string
+	if a.Anonymous {
+		kinds = append(kinds, "anonymous")
+	}
+	for _, b := range a.Bearer {
+		kinds = append(kinds, "bearer of "+b.Principal)
+	}
+	if a.Signature != nil {
+		kinds = append(kinds, "signature "+a.Signature.Kind)
+	}
+	if a.Certificate != nil {
+		kinds = append(kinds, "certificate")
+	}
+	return "[" + strings.Join(kinds, ", ") + "]"
+}
+
+// Format is String for every verb of package fmt: with one that does not fit it would not
+// ask the secrets below.
+func (a Auth) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, a.String()) }
+
 // A Bearer is one token and whose it is.
 type Bearer struct {
 	// Principal is who has the token. Required.

@@ -327,7 +327,7 @@ func answered(t bound) (names []string) {
 	}
 	declared := t.task.Routes()
 	if len(declared) == 0 && len(t.config.Routes) == 0 {
-		return []string{"reply"}
+		return []string{config.ReplyRoute}
 	}
 	for _, name := range declared {
 		if _, ok := t.config.Routes[name]; !ok {

@@ -65,7 +65,7 @@ func configured(name string, c config.Task) (Task, error) {
 	if c.Use != config.UseTransform || c.Transform == nil {
 		return Task{}, fmt.Errorf("use: %q is not known, or has nothing to go by: config.Config.Validate says more", c.Use)
 	}
-	t, err := transform.Compile(c.Transform.Spec(c.RouteNames()))
+	t, err := transform.Compile(c.Transform.Spec(c.Outputs()))
 	if err != nil {
 		return Task{}, fmt.Errorf("transform: %w", err)
 	}

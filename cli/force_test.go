@@ -82,7 +82,7 @@ func TestSecondSignalWhileAServiceStarts(t *testing.T) {
 	require.Less(t, time.Since(began), forced)
 }
 
-// The first signal says how the drain went: on stderr for a person, in the result with
+// The first signal says how the drain went (a third may begin before it): on stderr for a person, in the result with
 // --json.
 func TestDrainReport(t *testing.T) {
 	for _, text := range []bool{true, false} {
@@ -97,10 +97,10 @@ func TestDrainReport(t *testing.T) {
 		close(s.slow.finish)
 		require.Zero(t, <-code)
 		if text {
-			require.Regexp(t, regexp.MustCompile(`(?m)^drained slow: 2 finished, \d released, 0 abandoned, in \S+$`), s.stderr.String())
+			require.Regexp(t, regexp.MustCompile(`(?m)^drained slow: [23] finished, \d released, 0 abandoned, in \S+$`), s.stderr.String())
 		} else {
 			require.NotContains(t, s.stderr.String(), "drained slow")
-			require.Regexp(t, `"drained":\[\{"task":"slow","finished":2,"released":\d,"lost":0,"abandoned":0,"took_ns":\d+,"ended":true\}\]`, stdout.String())
+			require.Regexp(t, `"drained":\[\{"task":"slow","finished":[23],"released":\d,"lost":0,"abandoned":0,"took_ns":\d+,"ended":true\}\]`, stdout.String())
 		}
 	}
 }

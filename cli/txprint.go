@@ -88,7 +88,7 @@ func newTxInfo(t *txRun, f app.FoundTransaction, r app.OnceResult) txInfo {
 	for _, o := range r.Outputs {
 		out := txOutput{
 			Route: o.Route, Stream: o.Stream, Subject: o.Subject, Target: o.Target, ID: o.ID(),
-			Stored: o.Stored, Duplicate: o.Duplicate, Headers: jetstream.Headers(o.Raw),
+			Stored: o.Stored, Duplicate: o.Duplicate, Headers: headersOf(o),
 		}
 		if o.Err != nil && !o.Stored {
 			out.Error = o.Err.Error()
@@ -157,6 +157,16 @@ func writeAttempts(b *strings.Builder, attempts []engine.AttemptRecord) {
 	_ = w.Flush() // into memory
 }
 
+// headersOf are the headers that an output is sent with, but for those that a connector
+// adds on the way.
+func headersOf(o app.OnceOutput) nats.Header {
+	headers := jetstream.Headers(o.Raw)
+	if o.Stream == "" { // those of HTTP have the same names
+		delete(headers, nats.MsgIdHdr)
+	}
+	return headers
+}
+
 // writeOutput writes all of an output that was not sent, and of one that was where it
 // went: it can be looked at there.
 func writeOutput(b *strings.Builder, o app.OnceOutput, dry bool) {
@@ -186,7 +196,7 @@ func writeOutput(b *strings.Builder, o app.OnceOutput, dry bool) {
 	if !dry {
 		return
 	}
-	headers := jetstream.Headers(o.Raw)
+	headers := headersOf(o)
 	for _, name := range slices.Sorted(maps.Keys(headers)) {
 		for _, v := range headers[name] {
 			fmt.Fprintf(b, "  %s: %s\n", visible(name), visible(v))

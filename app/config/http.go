@@ -17,6 +17,19 @@ const (
 	ModeResult = "result" // its caller waits for the task's output
 )
 
+// ReplyRoute is the route of a task that has only one, and whose callers get what it sends
+// there: it is not bound.
+const ReplyRoute = "reply"
+
+// Outputs lists the routes that a task of expressions may send to: RouteNames, or
+// ReplyRoute where there are none and callers wait for the output.
+func (t Task) Outputs() []string {
+	if len(t.Routes) == 0 && t.Source.Answers() {
+		return []string{ReplyRoute}
+	}
+	return t.RouteNames()
+}
+
 // DefaultRecordsTTL is how long it is known what became of a request.
 const DefaultRecordsTTL = 24 * time.Hour
 

@@ -73,7 +73,7 @@ func (v *validator) use(p path, t Task) {
 
 func (v *validator) transform(p path, t Task) {
 	v.count(p.key("max_cost"), t.Transform.MaxCost)
-	_, err := transform.Compile(t.Transform.Spec(t.RouteNames()))
+	_, err := transform.Compile(t.Transform.Spec(t.Outputs()))
 	faults, _ := errors.AsType[transform.Faults](err)
 	for _, f := range faults {
 		at := p

@@ -5,10 +5,7 @@ package payments
 import (
 	"context"
 
-	"go.uber.org/fx"
-
 	"github.com/ergon-framework/ergon"
-	"github.com/ergon-framework/ergon/app"
 )
 
 // Payment is what the provider tells of.
@@ -50,6 +47,3 @@ func (Scorer) Process(_ context.Context, tx ergon.Transaction[Payment]) (Risk, e
 	}
 	return r, nil
 }
-
-// Module provides the task "risk".
-var Module = fx.Module("payments", app.Tasks(func() app.Task { return app.Consume("risk", Scorer{}) }))

@@ -109,7 +109,7 @@ func bind(tasks Registered, opts Options) ([]bound, error) {
 			fault(name, "it has no configuration: add tasks.%s with its source to the configuration, or name the tasks to run", name)
 			continue
 		}
-		faults = append(faults, routeFaults(t, c)...)
+		faults = append(append(faults, routeFaults(t, c)...), replyFaults(t, c)...)
 		if opts.UntilEmpty && c.Source.Answers() {
 			fault(name, "its source is http, whose callers wait for answers: it is never empty; name the tasks to run until their sources are")
 		}
@@ -169,6 +169,24 @@ func routeFaults(t Task, c config.Task) (faults []error) {
 			if !slices.Contains(declared, name) {
 				fault("."+name, "route %q is configured, and the task does not have it; it has %s%s", name, list(declared), nearest(name, declared))
 			}
+		}
+	}
+	return faults
+}
+
+// replyFaults compares the routes whose outputs callers get with those that a task has.
+func replyFaults(t Task, c config.Task) (faults []error) {
+	if t.Err() != nil || !c.Source.Answers() {
+		return nil
+	}
+	has := t.Routes()
+	if len(has) == 0 {
+		has = c.Outputs()
+	}
+	for i, r := range c.Source.HTTP.Routes {
+		if r.Reply != "" && !slices.Contains(has, r.Reply) {
+			faults = append(faults, taskFault(t.Name(), fmt.Sprintf(".source.http.routes[%d].reply", i),
+				"the answer is to be what it sends on route %q, and it has %s%s", r.Reply, list(has), nearest(r.Reply, has)))
 		}
 	}
 	return faults

@@ -32,7 +32,6 @@ type fleet struct {
 	cut      chan struct{} // closed to leave them behind
 	cutting  sync.Once
 	running  bool            // run was called
-	drain    func()          // called when the stop begins, perhaps again; nil is nothing
 	forced   context.Context // ends when the drain is cut short
 	force    context.CancelFunc
 	failing  chan struct{} // closed when the run ends because of err
@@ -40,6 +39,7 @@ type fleet struct {
 
 	mu    sync.Mutex
 	began time.Time // of the stop
+	drain func()    // called when the stop begins, perhaps again; nil is nothing
 	err   error
 }
 
@@ -53,13 +53,21 @@ func newFleet(ctx context.Context, rules config.Runner, log *slog.Logger) *fleet
 		if f.began.IsZero() {
 			f.began = time.Now()
 		}
+		drain := f.drain
 		f.mu.Unlock()
-		if f.drain != nil {
-			f.drain()
+		if drain != nil {
+			drain()
 		}
 		cancel()
 	}
 	return f
+}
+
+// onStop has drain called when the stop begins: it does not wait.
+func (f *fleet) onStop(drain func()) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.drain = drain
 }
 
 // run starts every task.

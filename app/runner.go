@@ -147,7 +147,7 @@ func (r *Runner) Start(ctx context.Context) (err error) {
 		return err
 	}
 	r.startedAll()
-	r.fleet.drain = r.web.Load().drain
+	r.fleet.onStop(r.web.Load().drain)
 	r.fleet.run()
 	return nil
 }

@@ -252,6 +252,28 @@ func TestOneTraceOverHTTP(t *testing.T) {
 	})
 }
 
+// A reply that the task does not have is found at the start, and one of several is the
+// answer, also where another is stored.
+func TestReplyIsOneOfTheRoutes(t *testing.T) {
+	cfg := webConfig(t, `
+  s:
+    source: { http: { mode: result, routes: [{ path: /s, reply: b }] } }
+    routes: { a: { jetstream: { stream: A, subject: a } } }
+`)
+	make := func() app.Task { return app.Consume("s", sender{}, app.Routes("a", "b")) }
+	r := start(t, cfg, make)
+	code, _, text := ask(t, r, "POST", "/s", `"x"`)
+	require.Equal(t, 200, code, text)
+	require.Equal(t, `"2"`, text)
+	info, err := r.Conn().JetStream().Stream(t.Context(), "A")
+	require.NoError(t, err)
+	require.EqualValues(t, 1, info.CachedInfo().State.Msgs, "before the answer")
+
+	cfg.Tasks["s"].Source.HTTP.Routes[0].Reply = "bb"
+	err = fx.New(app.Tasks(make), app.Registry, fx.Provide(app.NewRunner), fx.Supply(app.Options{Config: cfg}), fx.Invoke(func(*app.Runner) {}), fx.NopLogger).Err()
+	require.ErrorContains(t, err, `task "s": the answer is to be what it sends on route "bb", and it has "a", "b"`)
+}
+
 // A start whose port is taken ends with the reason, and leaves nothing open.
 func TestPortIsTaken(t *testing.T) {
 	l, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")

@@ -94,7 +94,14 @@ func (v *validator) httpSource(p path, s Source) {
 		v.need(p.key("routes"), "a route is required: write routes: [{ path: /… }]")
 	}
 	for i, r := range h.Routes {
-		v.httpRoute(p.key("routes").item(i), r)
+		at := p.key("routes").item(i)
+		v.httpRoute(at, r)
+		switch {
+		case r.Reply != "" && !s.Answers():
+			v.fail(at.key("reply"), "nobody waits for an answer: remove it, or write mode: %s", ModeResult)
+		case r.Status != "" && h.Records == nil:
+			v.fail(at.key("status"), "there is no status without records: remove it, or write records: { bucket: … } with mode: %s", ModeStored)
+		}
 	}
 	if s.Answers() {
 		if s.JetStream != nil {

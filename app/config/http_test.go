@@ -149,6 +149,8 @@ func TestHTTPFaults(t *testing.T) {
 		"http: { address: ':8080' }\n" + source(`http: { routes: [{ path: /a }] }`+js):                              "tasks.t.source.http.routes[0]: it has no auth, and other machines may reach :8080",
 		source(`http: { records: {}, routes: [{ path: /a }] }` + js):                                                "tasks.t.source.http.records.bucket: a bucket is required",
 		source(`http: { records: { bucket: B, ttl: 0s }, routes: [{ path: /a }] }` + js):                            "tasks.t.source.http.records.ttl: 0s is not above 0",
+		source(`http: { routes: [{ path: /a, reply: out }] }` + js):                                                 "tasks.t.source.http.routes[0].reply: nobody waits for an answer",
+		source(`http: { routes: [{ path: /a, status: "/b/{transaction}" }] }` + js):                                 "tasks.t.source.http.routes[0].status: there is no status without records",
 		route(`http: {}`):                                                      "tasks.t.routes.r.http.url: it is missing: say where to send",
 		route(`http: { url: ftp://h }`):                                        `tasks.t.routes.r.http.url: the scheme "ftp" is unknown`,
 		route(`http: { url: http://h, method: GET }`):                          `tasks.t.routes.r.http.method: "GET" is unknown`,

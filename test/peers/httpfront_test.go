@@ -40,9 +40,8 @@ func TestHTTPBehindNginx(t *testing.T) {
 			require.Equal(t, strings.HasPrefix(at, "https"), c.Version == "2")
 			require.Equal(t, id, curl(t, at, args...).accepted(t), "a retry")
 			n++
-			all := w.stored(t)
-			require.Len(t, all, n, m.name)
-			m.holds(t, all[n-1], id)
+			require.EqualValues(t, n, w.sequence(t), m.name)
+			m.holds(t, w.last(t), id)
 		}
 	}
 	over := file(t, make([]byte, 1<<20))

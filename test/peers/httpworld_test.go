@@ -94,12 +94,25 @@ func (w *httpWorld) startNATS(t *testing.T) {
 func (w *httpWorld) at(path string) string { return "http://" + w.Addr().String() + path }
 
 // stored is what the stream holds, in its order. Nothing in it has another's ID.
-func (w *httpWorld) stored(t *testing.T) (all []ergon.Raw) {
+func (w *httpWorld) stored(t *testing.T) []ergon.Raw {
+	t.Helper()
+	return w.since(t, 0)
+}
+
+// sequence is that of what was stored last.
+func (w *httpWorld) sequence(t *testing.T) uint64 {
 	t.Helper()
 	stream, err := w.bus.JetStream().Stream(t.Context(), "IN")
 	require.NoError(t, err)
+	return stream.CachedInfo().State.LastSeq
+}
+
+// since is what was stored after that sequence.
+func (w *httpWorld) since(t *testing.T, seq uint64) (all []ergon.Raw) {
+	t.Helper()
 	ids := map[string]bool{}
-	for seq := uint64(1); seq <= stream.CachedInfo().State.LastSeq; seq++ {
+	for last := w.sequence(t); seq < last; {
+		seq++
 		tx, err := jetstream.At(t.Context(), w.bus, "IN", seq)
 		require.NoError(t, err)
 		require.False(t, ids[tx.ID()], "%s is stored twice", tx.ID())
@@ -112,16 +125,20 @@ func (w *httpWorld) stored(t *testing.T) (all []ergon.Raw) {
 // last is what was stored last.
 func (w *httpWorld) last(t *testing.T) ergon.Raw {
 	t.Helper()
-	all := w.stored(t)
-	require.NotEmpty(t, all)
-	return all[len(all)-1]
+	last := w.sequence(t)
+	require.NotZero(t, last)
+	return w.since(t, last-1)[0]
 }
 
 // payloads are those of what is stored.
 func (w *httpWorld) payloads(t *testing.T) []string {
 	t.Helper()
+	return payloadsOf(w.stored(t))
+}
+
+func payloadsOf(txs []ergon.Raw) []string {
 	all := []string{}
-	for _, tx := range w.stored(t) {
+	for _, tx := range txs {
 		all = append(all, string(tx.Payload()))
 	}
 	return all
@@ -164,22 +181,3 @@ func absolute(t *testing.T, name string) string {
 
 // errNotYet is for eventually.
 var errNotYet = errors.New("it has not come to that yet")
-
-// faultyProxy passes a request on, and resets the connection instead of answering.
-func faultyProxy(t *testing.T, url string) nethttp.HandlerFunc {
-	transport := &nethttp.Transport{}
-	t.Cleanup(transport.CloseIdleConnections)
-	return func(w nethttp.ResponseWriter, r *nethttp.Request) {
-		onward, err := nethttp.NewRequestWithContext(r.Context(), r.Method, url, r.Body)
-		if err != nil {
-			panic(err)
-		}
-		onward.Header, onward.ContentLength = r.Header.Clone(), r.ContentLength
-		response, err := transport.RoundTrip(onward)
-		if err != nil {
-			panic(err)
-		}
-		_ = response.Body.Close()
-		reset(w)
-	}
-}

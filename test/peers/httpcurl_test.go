@@ -18,7 +18,6 @@ type curled struct {
 	Status   int    `json:"http_code"`
 	Version  string `json:"http_version"`
 	Uploaded int    `json:"size_upload"`
-	Connects int    `json:"num_connects"`
 	// blocks are the heads of all answers, 100 Continue among them, each as it came.
 	blocks []string
 	header nethttp.Header // of the last

@@ -56,7 +56,8 @@ func scraped() []string { return []string{"job", "instance"} }
 func rare() []string {
 	return []string{
 		"ergon_breaker_open", "ergon_telemetry_failures_total", "ergon_telemetry_lost_total",
-		"ergon_service_call_duration_seconds", "ergon_service_calls_running", "ergon_service_retries_total",
+		"ergon_service_call_duration_seconds_bucket", "ergon_service_call_duration_seconds_count",
+		"ergon_service_call_duration_seconds_sum", "ergon_service_calls_running", "ergon_service_retries_total",
 		"ergon_service_rejected_total", "ergon_service_breaker_open", "ergon_service_breaker_opened_total",
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
+	"reflect"
 	"strings"
 	"testing"
 
@@ -70,7 +71,29 @@ func tables(t *testing.T) string {
 			row(&b, name, typeWithBounds(k, find(schema, k.Path)), k, docs[k.Path])
 		}
 	}
+	transformKeys(t, &b)
 	return b.String() + "\n"
+}
+
+// transformKeys are those of the tasks that the file makes itself. They have no variables:
+// what they say belongs together.
+func transformKeys(t *testing.T, b *strings.Builder) {
+	c := readComments(t)
+	b.WriteString("\n## `tasks.TASK.transform`\n\nWhat a task does that has `use: transform`; see [how](../how-to/tasks-without-go.md).\n\n| key | type | meaning |\n|---|---|---|\n")
+	var rows func(of reflect.Type, prefix string)
+	rows = func(of reflect.Type, prefix string) {
+		for i := range of.NumField() {
+			f := of.Field(i)
+			key := prefix + f.Tag.Get("yaml")
+			if f.Type == reflect.TypeFor[[]FailIf]() {
+				fmt.Fprintf(b, "| `%s` | list | %s |\n", key, cell(c.of(of, f)))
+				rows(f.Type.Elem(), key+"[].")
+				continue
+			}
+			fmt.Fprintf(b, "| `%s` | %s | %s |\n", key, typeName(f.Type), cell(c.of(of, f)))
+		}
+	}
+	rows(reflect.TypeFor[Transform](), "")
 }
 
 // row is a key, and below it the one that names the file of a secret.

@@ -30,7 +30,7 @@ type Transform struct {
 	// The key of what is sent, by which the transport keeps it in order. Default none.
 	Key string `yaml:"key"`
 	// What evaluating one expression once may cost: a step costs 1. Above it the
-	// transaction fails, as BUSINESS. Default 200000.
+	// transaction fails, as BUSINESS. 0 is the default, 200000: there is always a bound.
 	MaxCost int64 `yaml:"max_cost"`
 }
 

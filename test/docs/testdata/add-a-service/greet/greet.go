@@ -1,8 +1,0 @@
-// Package greet greets customers.
-package greet
-
-import (
-	"context"
-
-	"github.com/ergon-framework/ergon"
-)

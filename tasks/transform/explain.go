@@ -13,6 +13,7 @@ import (
 var (
 	container = regexp.MustCompile(` \(in container '[^']*'\)`)
 	operator  = regexp.MustCompile(`[_!@\-\[][^ ']*_\]?`)
+	notByName = regexp.MustCompile(`^unsupported index type '[^']*' in list$`)
 	noKey     = regexp.MustCompile(`^no such key: (.*)$`)
 )
 
@@ -44,6 +45,11 @@ func (p *program) reason(err error, node int64, vars *variables) string {
 	message := err.Error()
 	if m := noKey.FindStringSubmatch(message); m != nil {
 		return p.missing(m[1], vars)
+	}
+	if notByName.MatchString(message) {
+		if text := p.named(vars); text != "" {
+			return text
+		}
 	}
 	if rest, ok := strings.CutPrefix(message, "no such overload"); ok {
 		what := strings.TrimPrefix(rest, ": ")
@@ -93,6 +99,25 @@ func (p *program) missing(key string, vars *variables) string {
 	if found == "" {
 		return strconv.Quote(clip(key)) + " is missing"
 	}
+	return found
+}
+
+// named says which list is asked for a field by its name; "" if the expression does not
+// say which.
+func (p *program) named(vars *variables) string {
+	found := ""
+	ast.PreOrderVisit(p.ast.Expr(), ast.NewExprVisitor(func(e ast.Expr) {
+		keys, ok := chain(e)
+		if found != "" || !ok || len(keys) < 2 {
+			return
+		}
+		last := len(keys) - 1
+		if in, ok := vars.at(keys[:last]); ok {
+			if _, is := in.([]any); is {
+				found = strings.Join(keys[:last], ".") + " is a list, and has no field " + strconv.Quote(clip(keys[last]))
+			}
+		}
+	}))
 	return found
 }
 

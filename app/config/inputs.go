@@ -1,6 +1,7 @@
 package config
 
 import (
+	"regexp"
 	"slices"
 	"strings"
 )
@@ -89,6 +90,9 @@ func (o override) node() *node {
 	return n
 }
 
+// withUser finds a URL with a user, a password or a token in it, in a list of URLs.
+var withUser = regexp.MustCompile(`(?i)(^|[,\s])[a-z][a-z0-9+.-]*://[^/,\s@]+@`)
+
 // collect looks for what wins over the file wherever it is known without it.
 func (l *loader) collect() {
 	l.overrides = map[string]override{}
@@ -106,6 +110,13 @@ func (l *loader) collect() {
 			l.fail(at, splitPath(f.Path), "a command line can be read by others, and this is a secret: set %s, or %s to the name of a file with it",
 				nameOf(splitPath(f.Path)), nameOf(splitPath(f.Path))+fileVariable)
 			continue
+		}
+		if withUser.MatchString(f.Value) {
+			l.fail(at, splitPath(f.Path), "a command line can be read by others, and this URL says who to be: set %s", nameOf(splitPath(f.Path)))
+			continue
+		}
+		if f.Value == "" && slices.ContainsFunc(l.keys, func(k variableKey) bool { return k.path.String() == f.Path }) {
+			continue // it counts as not given, as an empty variable does
 		}
 		l.overrides[f.Path] = override{at: at, value: f.Value}
 	}

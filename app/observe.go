@@ -33,7 +33,7 @@ func (r *Runner) observeRun() error {
 	listen, chosen := c.Address()
 	server, err := admin.Start(admin.Config{
 		Listen: listen, Token: c.Token, AllowInsecure: c.AllowInsecure, Pprof: c.Pprof,
-		Metrics: r.metricsHandler(), Process: process{r}, Trail: r.trail, Logger: r.log,
+		App: r.opts.Config.App, Metrics: r.metricsHandler(), Process: process{r}, Trail: r.trail, Logger: r.log,
 	})
 	switch {
 	case err == nil:

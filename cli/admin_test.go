@@ -130,7 +130,7 @@ func TestHealthAndWhy(t *testing.T) {
 		return json.Unmarshal([]byte(out), &s) == nil && len(s.Tasks) == 1 && s.Tasks[0].Outcomes["succeeded"] == 2 && s.Tasks[0].Outcomes["dead"] == 1
 	}, 30*time.Second, 20*time.Millisecond)
 	for args, want := range map[string]string{
-		"health": "ready\n", "health ready": "ready\n", "health live": "ok\n", "health startup": "started\n", "health live --json": `{"ok":true,"text":"ok"}` + "\n",
+		"health": "ready: app moody\n", "health ready": "ready: app moody\n", "health live": "ok\n", "health startup": "started\n", "health live --json": `{"ok":true,"text":"ok"}` + "\n",
 	} {
 		code, out, stderr := w.run("", append(strings.Fields(args), "--admin", addr)...)
 		require.Zero(t, code, stderr)
@@ -141,7 +141,7 @@ func TestHealthAndWhy(t *testing.T) {
 	require.Contains(t, out, `"check":"source","ok":true`)
 	code, out, _ = w.run("", "health", "status", "--admin", addr)
 	require.Zero(t, code)
-	require.Regexp(t, `(?m)^running for .*\nready\nTASK +READY .*\nmoody +yes +2 +1 +0 `, out)
+	require.Regexp(t, `(?m)^running for .*\nready: app moody\nTASK +READY .*\nmoody +yes +2 +1 +0 `, out)
 	require.Contains(t, out, `moody: BUSINESS in process: it is against the rule\x1b[31m (rule)`)
 
 	code, out, stderr = w.run("", "why", "again", "--admin", addr)
@@ -149,7 +149,7 @@ func TestHealthAndWhy(t *testing.T) {
 	require.Contains(t, out, "again: task moody, source /ergon/publish, delivery 1\n")
 	require.Contains(t, out, "SYSTEM: not yet\n      process.retry: the next attempt after 1ms\n")
 	require.Contains(t, out, "acknowledged, with 0 outputs stored\n")
-	require.Contains(t, out, "looked into the running process at "+addr+": 1 found\n")
+	require.Contains(t, out, "looked into the running process at "+addr+", app moody: 1 found\n")
 	require.NotContains(t, out, "dead letters", "the process knew how it ended")
 	code, out, _ = w.run("", "why", "rule", "--admin", addr, "--json")
 	require.Zero(t, code)
@@ -159,7 +159,7 @@ func TestHealthAndWhy(t *testing.T) {
 
 	code, out, stderr = w.run("", "why", "well", "--admin", addr)
 	require.Equal(t, 1, code)
-	require.Contains(t, out, "looked into the running process at "+addr+": it does not know it\nlooked into the dead letters of ERGON_DLQ: it does not know it\n")
+	require.Contains(t, out, "looked into the running process at "+addr+", app moody: it does not know it\nlooked into the dead letters of ERGON_DLQ: it does not know it\n")
 	require.Contains(t, stderr, `ergon: transaction "well" is not known: it may have done well at once, which is remembered nowhere`)
 
 	// By the number of its dead letter: both tell of it.

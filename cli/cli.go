@@ -8,6 +8,7 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -20,6 +21,7 @@ import (
 	"syscall"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 	"go.uber.org/fx"
 
 	"github.com/ergon-framework/ergon/app"
@@ -82,7 +84,7 @@ type Process struct {
 // signal.
 func (p *Process) Run(ctx context.Context, modules ...fx.Option) int {
 	world := *p
-	if terminal(p.Stderr) {
+	if terminal(p.Stderr) && !p.dumb() {
 		world.Stderr = &console{w: p.Stderr}
 	}
 	c := &command{Process: &world, modules: fx.Options(modules...), stop: newStopper(ctx, p.Signals)}
@@ -97,6 +99,15 @@ func (p *Process) Run(ctx context.Context, modules ...fx.Option) int {
 		return 128 + int(forced)
 	}
 	return c.exit(err)
+}
+
+// dumb reports that the terminal knows no live line.
+func (p *Process) dumb() bool {
+	if p.Env == nil {
+		return false
+	}
+	term, _ := p.Env("TERM")
+	return term == "dumb"
 }
 
 // command is what all commands share.
@@ -183,7 +194,7 @@ func (c *command) root() *cobra.Command {
 	flags.StringArrayVar(&c.sets, "set", nil, "`KEY=VALUE` of the configuration that wins over the file and the environment; can be repeated")
 	flags.BoolVar(&c.json, "json", false, "print the result as one JSON object")
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
-		return usage("%w (see %s --help)", err, cmd.CommandPath())
+		return usage("%w (see %s --help)", flagError(err), cmd.CommandPath())
 	})
 	fixed(root, "log-level", "debug", "info", "warn", "error")
 	fixed(root, "log-format", "text", "json")
@@ -194,6 +205,25 @@ func (c *command) root() *cobra.Command {
 		usageArgs(sub)
 	}
 	return root
+}
+
+// program is what this one is called, for commands that messages advise.
+func (p *Process) program() string { return cmp.Or(p.Name, "ergon") }
+
+// flagError says what a flag takes, where pflag says how it failed to read it.
+func flagError(err error) error {
+	wrong, ok := errors.AsType[*pflag.InvalidValueError](err)
+	if !ok {
+		return err
+	}
+	takes := map[string]string{
+		"int": "a whole number", "int64": "a whole number", "uint64": "a whole number", "float64": "a number",
+		"duration": "a time such as 500ms or 2s", "bool": "true or false",
+	}[wrong.GetFlag().Value.Type()]
+	if takes == "" {
+		return err
+	}
+	return fmt.Errorf("--%s %q: it is %s", wrong.GetFlag().Name, wrong.GetValue(), takes)
 }
 
 // logger makes the command's logger: on stderr, so that stdout is the result's.

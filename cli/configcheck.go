@@ -101,7 +101,7 @@ func (c *command) checked() (*config.Resolved, []config.Warning, error) {
 	for _, name := range tasks.Unconfigured(r.Config) {
 		warnings = append(warnings, config.Warning{
 			Path: "tasks." + name, Origin: r.Near("tasks." + name),
-			Message: "this program has the task, and it has no configuration: ergon run is refused without the names of others",
+			Message: "this program has the task, and it has no configuration: " + c.program() + " run is refused without the names of others",
 			Advice:  "add it with its source, or name the tasks to run",
 		})
 	}

@@ -87,6 +87,9 @@ func (l *dlqList) read(c *command, conn *app.Conn, streams []string) (found dead
 			return nil
 		})
 		if errors.Is(err, bus.ErrStreamGone) {
+			if err := l.gone(stream); err != nil {
+				return found, err
+			}
 			found.missing = append(found.missing, stream)
 			continue
 		}
@@ -160,8 +163,6 @@ func (c *command) printDead(l *dlqList, streams []string, found deadFound) error
 // or this is the wrong place.
 func (c *command) printNoDead(l *deadSelect, streams []string, found deadFound) error {
 	switch {
-	case len(found.missing) == len(streams) && l.stream != "":
-		return c.printf("no dead letters: there is no stream %s\n", l.stream)
 	case len(found.missing) == len(streams):
 		return c.printf("no dead letters: %s does not exist; the first run makes it\n", streamsLine(streams))
 	case l.filter.IsZero():

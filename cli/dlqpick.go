@@ -25,6 +25,8 @@ type deadPick struct {
 	limit  int
 	yes    bool
 	dryRun bool
+	// program is what this one is called.
+	program string
 
 	streams []pickedDead
 	count   int
@@ -42,6 +44,7 @@ type pickedDead struct {
 
 func (p *deadPick) flags(c *command, cmd *cobra.Command, does string) {
 	p.deadSelect.flags(c, cmd)
+	p.program = c.program()
 	flags := cmd.Flags()
 	flags.BoolVar(&p.all, "all", false, does+" every dead letter")
 	flags.IntVar(&p.limit, "limit", 0, "at most the oldest `N` (0: all that match)")
@@ -55,7 +58,7 @@ func (p *deadPick) parse(args []string, now time.Time) error {
 	for _, a := range args {
 		seq, err := strconv.ParseUint(a, 10, 64)
 		if err != nil || seq == 0 {
-			return usage("%q is not the number of a dead letter: ergon dlq ls shows them", a)
+			return usage("%q is not the number of a dead letter: %s dlq ls shows them", a, p.program)
 		}
 		if !slices.Contains(p.seqs, seq) {
 			p.seqs = append(p.seqs, seq)
@@ -92,6 +95,7 @@ func (c *command) withDead(s *deadSelect, use func(conn *app.Conn, cfg *config.C
 	if err != nil {
 		return err
 	}
+	s.strict = s.stream != "" && !slices.ContainsFunc(cfg.DeadLetterStreams(), func(d bus.Stream) bool { return d.Name == s.stream })
 	return c.withBus(cfg.Bus, log, func(conn *app.Conn) error { return use(conn, cfg, streams) })
 }
 
@@ -113,6 +117,9 @@ func (p *deadPick) pick(ctx context.Context, conn *app.Conn, streams []string, e
 		p.none.looked += looked
 		switch {
 		case errors.Is(err, bus.ErrStreamGone):
+			if err := p.gone(stream); err != nil {
+				return err
+			}
 			p.none.missing = append(p.none.missing, stream)
 		case err != nil && !errors.Is(err, enough):
 			return err
@@ -149,7 +156,7 @@ func (p *deadPick) pickNumbers(ctx context.Context, conn *app.Conn, streams []st
 		}
 		switch len(found) {
 		case 0:
-			return fmt.Errorf("dead letter %d: there is none with this number in %s, so nothing was changed (ergon dlq ls lists them)", seq, streamsLine(streams))
+			return fmt.Errorf("dead letter %d: there is none with this number in %s, so nothing was changed (%s dlq ls lists them)", seq, streamsLine(streams), p.program)
 		case 1:
 			picked[at].stream = streams[at]
 			if err := p.add(&picked[at], found[0], each); err != nil {

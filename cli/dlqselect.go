@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"fmt"
 	"slices"
 	"strconv"
 	"strings"
@@ -23,6 +24,16 @@ type deadSelect struct {
 	filter        bus.DeadFilter
 	stream        string
 	since, before string
+	strict        bool // the stream is one that the configuration does not have
+}
+
+// gone is what to say of a stream that does not exist: nothing where the first run makes
+// it, for it has no letters, and an error where nobody will.
+func (s *deadSelect) gone(stream string) error {
+	if s.strict {
+		return fmt.Errorf("--stream %s: there is no such stream", stream)
+	}
+	return nil
 }
 
 func (s *deadSelect) flags(c *command, cmd *cobra.Command) {

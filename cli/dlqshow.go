@@ -68,7 +68,7 @@ func (c *command) dlqShow(s *dlqShow) error {
 		return usage("--payload writes the bytes as they are: not with --json, --full or --pretty")
 	}
 	if s.what == "" {
-		return usage("SEQ|ID is empty: ergon dlq ls lists the dead letters")
+		return usage("SEQ|ID is empty: %s dlq ls lists the dead letters", c.program())
 	}
 	return c.withDead(&deadSelect{stream: s.stream}, func(conn *app.Conn, cfg *config.Config, streams []string) error {
 		r, err := s.find(c, conn, streams)
@@ -130,7 +130,7 @@ func (s *dlqShow) find(c *command, conn *app.Conn, streams []string) (bus.DeadRe
 		if missing == len(streams) {
 			return bus.DeadRecord{}, fmt.Errorf("dead letter %q: there is none, and no stream %s", s.what, streamsLine(streams))
 		}
-		return bus.DeadRecord{}, fmt.Errorf("dead letter %q: there is none with this number or ID in %s (ergon dlq ls lists them)", s.what, streamsLine(streams))
+		return bus.DeadRecord{}, fmt.Errorf("dead letter %q: there is none with this number or ID in %s (%s dlq ls lists them)", s.what, streamsLine(streams), c.program())
 	}
 	slices.SortStableFunc(found, func(a, b bus.DeadRecord) int { return cmp.Compare(a.StoredAt.UnixNano(), b.StoredAt.UnixNano()) })
 	last := len(found) - 1

@@ -112,6 +112,9 @@ func (s *dlqStats) count(c *command, conn *app.Conn, streams []string) (*deadCou
 			return nil
 		})
 		if errors.Is(err, bus.ErrStreamGone) {
+			if err := s.gone(stream); err != nil {
+				return nil, err
+			}
 			continue
 		}
 		if err != nil {

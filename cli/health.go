@@ -110,16 +110,24 @@ func cutText(s string) string {
 
 func readyText(r admin.Readiness) string {
 	if r.Ready {
-		return "ready"
+		return "ready" + of(r.App)
 	}
-	return "not ready\n  " + strings.Join(r.Reasons, "\n  ")
+	return "not ready" + of(r.App) + "\n  " + strings.Join(r.Reasons, "\n  ")
+}
+
+// of names the application that answered, which may be another one than is meant.
+func of(app string) string {
+	if app == "" {
+		return ""
+	}
+	return ": app " + app
 }
 
 // statusText is a summary of what a process does; --json has all of it.
 func statusText(s admin.Status) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s for %s, pid %d, %s\n", s.State, short(time.Duration(s.UptimeSeconds*float64(time.Second))), s.PID, s.Build.Version)
-	b.WriteString(readyText(admin.Readiness{Ready: s.Ready, Reasons: s.Reasons}) + "\n")
+	b.WriteString(readyText(admin.Readiness{App: s.App, Ready: s.Ready, Reasons: s.Reasons}) + "\n")
 	if !s.Live {
 		b.WriteString("not live: " + s.LiveReason + "\n")
 	}

@@ -65,7 +65,7 @@ func (c *command) txRunCommand() *cobra.Command {
 		ValidArgsFunction: c.completeTask,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			t.task = args[0]
-			if err := t.check(cmd.Flags().Changed); err != nil {
+			if err := t.check(c.program(), cmd.Flags().Changed); err != nil {
 				return err
 			}
 			return c.txRun(t)
@@ -86,14 +86,14 @@ func (c *command) txRunCommand() *cobra.Command {
 	return cmd
 }
 
-func (t *txRun) check(given func(string) bool) error {
+func (t *txRun) check(program string, given func(string) bool) error {
 	switch {
 	case given("payload") == given("id"):
 		return usage("name the transaction either with --payload FILE or with --id ID")
 	case given("payload") && t.payload == "":
 		return usage("--payload is empty: name a file, or - for the standard input")
 	case given("id") && t.id == "":
-		return usage("--id is empty: ergon dlq ls lists the dead letters, with their transactions' IDs")
+		return usage("--id is empty: %s dlq ls lists the dead letters, with their transactions' IDs", program)
 	case given("attempts") && t.attempts < 1:
 		return usage("--attempts %d: it is 1 or more", t.attempts)
 	case t.dryRun && t.deadLetter:

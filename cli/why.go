@@ -51,7 +51,7 @@ func (c *command) whyCommand() *cobra.Command {
 
 func (c *command) why(w *why) error {
 	if w.id == "" {
-		return usage("ID is empty: ergon dlq ls lists the dead letters, with their transactions' IDs")
+		return usage("ID is empty: %s dlq ls lists the dead letters, with their transactions' IDs", c.program())
 	}
 	log, err := c.logger(slog.LevelWarn)
 	if err != nil {
@@ -71,7 +71,7 @@ func (c *command) why(w *why) error {
 		if err := c.printVisibleJSON(w.told); err != nil {
 			return err
 		}
-	} else if err := c.printf("%s", visibleText(w.told.Text())); err != nil {
+	} else if err := c.printf("%s", visibleText(w.told.TextFor(c.program()))); err != nil {
 		return err
 	}
 	if !w.told.Found {
@@ -88,7 +88,9 @@ func (w *why) ask(c *command, cfg *config.Config) {
 	err := w.complete(cfg, c.Env)
 	if err == nil {
 		looked.Where += " at " + w.addr
-		looked.Found, err = w.askAt(c)
+		if looked.Found, err = w.askAt(c); err == nil && w.told.App != "" {
+			looked.Where += ", app " + w.told.App
+		}
 	}
 	if err != nil {
 		looked.Error = err.Error()
@@ -111,6 +113,7 @@ func (w *why) askAt(c *command) (found int, err error) {
 	if err := json.Unmarshal(r.body, &told); err != nil {
 		return 0, fmt.Errorf("its answer: %w", err)
 	}
+	w.told.App = told.App
 	w.told.Deliveries = append(w.told.Deliveries, told.Deliveries...)
 	return len(told.Deliveries), nil
 }

@@ -12,6 +12,8 @@ import (
 type Readiness struct {
 	Ready bool  `json:"ready"`
 	State State `json:"state"`
+	// App is the application.
+	App string `json:"app,omitempty"`
 	// Reasons are why it is not ready, each with the task's name in front.
 	Reasons   []string        `json:"reasons"`
 	Transport []Checked       `json:"transport"`
@@ -49,7 +51,7 @@ func checked(checks []engine.Check) (all []Checked, ok bool) {
 // is sent to it now would only be given back.
 func (s *Server) readiness() Readiness {
 	state := s.c.Process.State()
-	r := Readiness{State: state, Tasks: []TaskReadiness{}, Reasons: []string{}}
+	r := Readiness{App: s.c.App, State: state, Tasks: []TaskReadiness{}, Reasons: []string{}}
 	r.Ready = state == Running
 	if !r.Ready {
 		r.Reasons = append(r.Reasons, "the process is "+string(state))

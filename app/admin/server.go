@@ -64,6 +64,8 @@ type Config struct {
 	Pprof bool
 	// Metrics answers /metrics. Default: 404, with a word on how to change that.
 	Metrics http.Handler
+	// App is the application, which answers name. Default: they name none.
+	App string
 	// Process is asked.
 	Process Process
 	// Trail is where what became of transactions is looked up. Default: of none is known.

@@ -9,6 +9,7 @@ import (
 
 // Status is the answer of /status. Times are RFC 3339, in UTC.
 type Status struct {
+	App           string     `json:"app,omitempty"`
 	Build         Build      `json:"build"`
 	PID           int        `json:"pid"`
 	At            time.Time  `json:"at"`
@@ -52,7 +53,7 @@ func (s *Server) status(w http.ResponseWriter, _ *http.Request) {
 func (s *Server) describe(now time.Time) Status {
 	ready := s.readiness()
 	st := Status{
-		Build: build(), PID: os.Getpid(), At: now.UTC(), StartedAt: s.since.UTC(), UptimeSeconds: now.Sub(s.since).Seconds(),
+		App: ready.App, Build: build(), PID: os.Getpid(), At: now.UTC(), StartedAt: s.since.UTC(), UptimeSeconds: now.Sub(s.since).Seconds(),
 		State: ready.State, Live: true, Ready: ready.Ready, Reasons: ready.Reasons, Transport: ready.Transport, Services: ready.Services,
 		Tasks: []TaskInfo{}, LastErrors: s.lastErrors(),
 	}

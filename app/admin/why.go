@@ -13,6 +13,7 @@ import (
 type Why struct {
 	ID     string `json:"id"`
 	Source string `json:"source,omitempty"` // if one was asked for
+	App    string `json:"app,omitempty"`    // of the process that answered
 	Found  bool   `json:"found"`
 	// Deliveries are those that a process remembers, the oldest first. One that did
 	// well at once is not remembered, and of the others only the latest.

@@ -74,7 +74,10 @@ func end(r *engine.TraceRecord) string {
 
 // Text tells it to a reader, in lines. It may hold whatever strangers wrote into
 // errors: what shows it on a terminal escapes it first.
-func (w *Why) Text() string {
+func (w *Why) Text() string { return w.TextFor("ergon") }
+
+// TextFor is Text that advises the commands of a program of that name.
+func (w *Why) TextFor(program string) string {
 	var b strings.Builder
 	for _, d := range w.Deliveries {
 		d.write(&b, w.ID)
@@ -91,7 +94,7 @@ func (w *Why) Text() string {
 		if l.Handler != "" {
 			fmt.Fprintf(&b, "  its exception handler failed: %s\n", l.Handler)
 		}
-		fmt.Fprintf(&b, "  ergon dlq show %d --stream %s shows all of it\n", l.Seq, l.Stream)
+		fmt.Fprintf(&b, "  %s dlq show %d --stream %s shows all of it\n", program, l.Seq, l.Stream)
 	}
 	for _, l := range w.Looked {
 		switch {
@@ -160,6 +163,7 @@ func (s *Server) why(w http.ResponseWriter, r *http.Request) {
 		records = s.c.Trail.Of(id)
 	}
 	why := NewWhy(id, q.Get("source"), records)
+	why.App = s.c.App
 	code := http.StatusOK
 	if !why.Found {
 		code = http.StatusNotFound

@@ -19,6 +19,9 @@ func (p Project) Check() error {
 	if !nameForm.MatchString(p.Name) {
 		return fmt.Errorf("name %q: it is 1 to 64 lower-case letters, digits, - and _, beginning with a letter", p.Name)
 	}
+	if strings.HasPrefix(p.Name, "ergon_") {
+		return fmt.Errorf("name %q: streams that begin with ERGON_ are Ergon's own: take another one", p.Name)
+	}
 	if entries, _ := templates.ReadDir("templates"); slices.ContainsFunc(entries, func(e fs.DirEntry) bool { return e.IsDir() && e.Name() == p.Name }) {
 		return fmt.Errorf("name %q: a directory of the project is called so, and the program that go build makes could not be: take another one", p.Name)
 	}

@@ -115,7 +115,7 @@ func (p Project) render(name string) ([]byte, error) {
 		"Name": p.Name, "Module": p.Module, "Ergon": Ergon,
 		// A stream's name; with the underscore that NATS allows where a subject's word
 		// has a dash.
-		"Stream":  strings.ToUpper(strings.ReplaceAll(p.Name, "-", "_")),
+		"Stream":  strings.ToUpper(p.Name),
 		"Replace": p.Replace, "Version": p.Version, "Build": p.Build(),
 	})
 	return b.Bytes(), err

@@ -104,7 +104,7 @@ func TestCheckRefuses(t *testing.T) {
 	for _, c := range []struct{ name, module, want string }{
 		{"", "", "name"}, {"Shop", "", "name"}, {"1shop", "", "name"}, {"a b", "", "name"}, {"../a", "", "name"}, {"a/b", "", "name"},
 		{"catalog", "", "a directory of the project"}, {"price", "example.com/x", "a directory of the project"}, {"testdata", "", "a directory of the project"},
-		{strings.Repeat("a", 65), "", "name"}, {"é", "", "name"}, {"-a", "", "name"},
+		{strings.Repeat("a", 65), "", "name"}, {"é", "", "name"}, {"-a", "", "name"}, {"ergon_dlq", "", "Ergon's own"},
 		{"a", "A b", "module path"}, {"a", "/a", "module path"}, {"a", "a/../b", "module path"}, {"a", "a//b", "module path"}, {"a", "a\nb", "module path"},
 		{"net", "", "standard library"}, {"a", "net/http", "standard library"}, {"test", "", "standard library"},
 		{"a", scaffold.Ergon, "Ergon's own"}, {"a", scaffold.Ergon + "/x", "Ergon's own"},

@@ -84,7 +84,7 @@ var rules = []rule{
 		"whoever asks how a process is needs no bus"},
 	{"app", []string{"*"}, []string{"go.uber.org/fx", "github.com/nats-io/nats.go", "go.opentelemetry.io/otel/metric"},
 		"here the parts meet"},
-	{"cli/...", []string{"*"}, []string{"go.uber.org/fx", "github.com/spf13/cobra", "golang.org/x/term", "golang.org/x/mod/module", "github.com/nats-io/nats.go"},
+	{"cli/...", []string{"*"}, []string{"go.uber.org/fx", "github.com/spf13/cobra", "github.com/spf13/pflag", "golang.org/x/term", "golang.org/x/mod/module", "github.com/nats-io/nats.go"},
 		"commands stand on the app"},
 	{"cli/scaffold", nil, []string{"golang.org/x/mod"},
 		"it writes files, and knows Ergon by its path alone"},

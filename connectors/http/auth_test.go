@@ -166,3 +166,24 @@ func TestSecretsAreNotShown(t *testing.T) {
 		require.NotContains(t, shown, webhookSecret)
 	}
 }
+
+// Whoever prints an Auth, by whichever verb, gets what it demands and no secret.
+func TestAuthPrintsWithoutSecrets(t *testing.T) {
+	a := http.Auth{
+		Bearer:      []http.Bearer{{Principal: "till", Token: "hunter2hunter2hunter2"}},
+		Signature:   &http.Signature{Kind: http.GitHub, Secrets: []http.Secret{"hunter2hunter2hunter2"}},
+		Certificate: &http.Certificate{},
+	}
+	route := http.Route{Path: "/in", Auth: a}
+	sink := http.SinkOptions{URL: "https://h/in?key=hunter2", Bearer: "hunter2", Headers: map[string]string{"x-key": "hunter2"}}
+	for _, verb := range "vsdtqxXUb" {
+		for _, flag := range []string{"", "+", "#"} {
+			for _, value := range []any{a, route, a.Bearer, *a.Signature, sink, &sink, struct{ O http.SinkOptions }{sink}} {
+				require.NotContains(t, fmt.Sprintf("%"+flag+string(verb), value), "hunter2", "%"+flag+string(verb))
+			}
+		}
+	}
+	require.Equal(t, "[bearer of till, signature github, certificate]", a.String())
+	require.Equal(t, "POST https://h/in", fmt.Sprintf("%d", sink))
+	require.Equal(t, "[anonymous]", http.Auth{Anonymous: true}.String())
+}

@@ -95,8 +95,13 @@ func (r *Runner) Stop(ctx context.Context) error {
 // closing is what is left for closing something: d, and not much of it once the end is
 // forced. That ctx has ended is no reason to leave things open.
 func (r *Runner) closing(ctx context.Context, d time.Duration) (context.Context, context.CancelFunc) {
+	return r.closingIn(ctx, d, closeForced)
+}
+
+// closingIn is closing, with what is left once the end is forced.
+func (r *Runner) closingIn(ctx context.Context, d, left time.Duration) (context.Context, context.CancelFunc) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), d)
-	unforced := context.AfterFunc(r.fleet.forced, func() { time.AfterFunc(closeForced, cancel) })
+	unforced := context.AfterFunc(r.fleet.forced, func() { time.AfterFunc(left, cancel) })
 	return ctx, func() {
 		unforced()
 		cancel()
@@ -113,7 +118,7 @@ func (r *Runner) close(ctx context.Context) error {
 			errs = append(errs, l.now.source.Close(ctx), l.now.close(ctx))
 		}
 	}
-	answers, cancel := r.closing(ctx, httpReserve)
+	answers, cancel := r.closingIn(ctx, httpReserve, closeForced/4) // a client that stalls costs the rest no time
 	defer cancel()
 	errs = append(errs, r.web.Load().close(ctx, answers))
 	if r.letters != nil {

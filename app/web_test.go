@@ -302,3 +302,51 @@ func TestUntilEmptyTakesNoRequests(t *testing.T) {
 		fx.Supply(app.Options{Config: webConfig(t, answers), UntilEmpty: true}), fx.Invoke(func(*app.Runner) {}), fx.NopLogger).Err()
 	require.ErrorContains(t, err, `task "up": its source is http, whose callers wait for answers: it is never empty`)
 }
+
+// obedient waits in one transaction, for as long as it may.
+type obedient struct {
+	upper
+	began chan struct{}
+}
+
+func (o obedient) Process(ctx context.Context, tx ergon.Transaction[string]) (string, error) {
+	if tx.Payload() == "hold" {
+		close(o.began)
+		<-ctx.Done()
+		return "", ctx.Err()
+	}
+	return o.upper.Process(ctx, tx)
+}
+
+// A forced end waits neither for a task nor for a client that never ends its body; who
+// waits for an answer is told to come again.
+func TestForcedEndAnswersCallers(t *testing.T) {
+	cfg := webConfig(t, answers+`    consumer: { shutdown: { grace: 5m } }
+`)
+	o := obedient{began: make(chan struct{})}
+	r := start(t, cfg, func() app.Task { return app.Consume("up", o) })
+	slow, err := new(net.Dialer).DialContext(t.Context(), "tcp", r.HTTPAddr())
+	require.NoError(t, err)
+	defer slow.Close() //nolint:errcheck // the server has closed it
+	_, err = io.WriteString(slow, "POST /up HTTP/1.1\r\nHost: h\r\nContent-Length: 10\r\n\r\nab")
+	require.NoError(t, err)
+	answered := make(chan int, 1)
+	go func() {
+		code, _, _ := ask(t, r, "POST", "/up", `"hold"`)
+		answered <- code
+	}()
+	<-o.began
+	stopped := make(chan error, 1)
+	go func() { stopped <- r.Stop(context.WithoutCancel(t.Context())) }()
+	require.Eventually(t, func() bool {
+		code, _, _ := ask(t, r, "POST", "/up", `"late"`)
+		return code == 503
+	}, 30*time.Second, 10*time.Millisecond)
+	r.Abort()
+	require.Equal(t, 503, <-answered)
+	require.NoError(t, <-stopped)
+	_, err = io.Copy(io.Discard, slow) // it is closed, and a test of its own would wait here for ever if not
+	if err != nil {
+		require.ErrorContains(t, err, "reset")
+	}
+}

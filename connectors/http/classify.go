@@ -8,12 +8,11 @@ import (
 	nethttp "net/http"
 	"net/url"
 	"slices"
-	"strconv"
 	"strings"
-	"time"
 	"unicode"
 
 	"github.com/ergon-framework/ergon"
+	"github.com/ergon-framework/ergon/internal/httpclient"
 )
 
 // errTimeout is the cause when SinkOptions.Timeout is over.
@@ -31,7 +30,7 @@ func (s *Sink) classify(from *url.URL, a sinkReply) error {
 	if excerpt := s.excerpt(a); excerpt != "" {
 		text += ": " + excerpt
 	}
-	after, asked := retryAfter(a.header, s.now())
+	after, asked := httpclient.RetryAfter(a.header, s.now())
 	later := func(err error) error {
 		if asked {
 			return ergon.RetryAfter(after, err)
@@ -98,34 +97,6 @@ func (s *Sink) unanswered(ctx context.Context, at string, err error) error {
 	// Nobody is there, or the connection broke: what became of the request is unknown,
 	// and it is sent again under the same ID.
 	return ergon.System("%s: %w", at, err)
-}
-
-// maxRetryAfter bounds what a receiver may ask for. The policy's own cap is usually
-// lower; this one keeps nonsense out of logs.
-const maxRetryAfter = 24 * time.Hour
-
-// retryAfter reads a Retry-After header: seconds, or a date (RFC 9110 §10.2.3). A date
-// counts from the answer's own Date, if it has one, for clocks differ.
-func retryAfter(h nethttp.Header, now time.Time) (time.Duration, bool) {
-	value := strings.TrimSpace(h.Get("Retry-After"))
-	if value == "" {
-		return 0, false
-	}
-	if strings.Trim(value, "0123456789") == "" {
-		seconds, err := strconv.ParseInt(value, 10, 64)
-		if err != nil || seconds > int64(maxRetryAfter/time.Second) {
-			return maxRetryAfter, true // so many digits
-		}
-		return time.Duration(seconds) * time.Second, true
-	}
-	at, err := nethttp.ParseTime(value)
-	if err != nil {
-		return 0, false
-	}
-	if date, err := nethttp.ParseTime(h.Get("Date")); err == nil {
-		now = date
-	}
-	return min(max(at.Sub(now), 0), maxRetryAfter), true
 }
 
 // excerpt is the start of an answer's body, made printable and without what must not

@@ -9,6 +9,7 @@ import (
 
 	"github.com/ergon-framework/ergon"
 	"github.com/ergon-framework/ergon/internal/identity"
+	"github.com/ergon-framework/ergon/internal/percent"
 	"github.com/ergon-framework/ergon/internal/semconv"
 )
 
@@ -58,23 +59,23 @@ func (s *headerSet) setTrace(t ergon.Trace) {
 // (CloudEvents HTTP binding §3.1.1).
 func (s *headerSet) setEvent(e ergon.Envelope) {
 	s.set("Ce-Specversion", semconv.CEVersion)
-	s.set("Ce-Id", escapeValue(e.ID))
-	s.set("Ce-Source", escapeValue(e.Source))
-	s.set("Ce-Type", escapeValue(e.Type))
+	s.set("Ce-Id", percent.Value(e.ID))
+	s.set("Ce-Source", percent.Value(e.Source))
+	s.set("Ce-Type", percent.Value(e.Type))
 	if !e.CreatedAt.IsZero() {
 		s.set("Ce-Time", e.CreatedAt.UTC().Format(time.RFC3339Nano))
 	}
-	s.set("Ce-Subject", escapeValue(e.Key))
-	s.set("Ce-Causationid", escapeValue(e.CausationID))
+	s.set("Ce-Subject", percent.Value(e.Key))
+	s.set("Ce-Causationid", percent.Value(e.CausationID))
 	if e.CorrelationID != e.ID {
-		s.set("Ce-Correlationid", escapeValue(e.CorrelationID))
+		s.set("Ce-Correlationid", percent.Value(e.CorrelationID))
 	}
 }
 
 // addMetadata writes every entry, empty ones too.
 func (s *headerSet) addMetadata(m ergon.Metadata) {
 	for name, value := range m.All() {
-		s.h.Add(semconv.MetaPrefix+escapeName(name), escapeValue(value))
+		s.h.Add(semconv.MetaPrefix+percent.Name(name), percent.Value(value))
 	}
 }
 
@@ -136,51 +137,4 @@ func isASCII(s string) bool {
 		}
 	}
 	return true
-}
-
-// A plainSet says which bytes stand for themselves.
-type plainSet [256]bool
-
-func plainBut(special string) *plainSet {
-	var set plainSet
-	for c := byte(' ' + 1); c < 0x7f; c++ {
-		set[c] = strings.IndexByte(special, c) < 0
-	}
-	return &set
-}
-
-var (
-	// What the CloudEvents HTTP binding §3.1.3.2 leaves as it is: neither space, ", %
-	// nor what is not printable ASCII. So no value can break a header.
-	plainInValues = plainBut(`"%`)
-	// What may be part of a header's name.
-	plainInNames = plainBut(`"%(),/:;<=>?@[\]{}`)
-)
-
-// escapeValue percent-encodes a header's value.
-func escapeValue(s string) string { return plainInValues.escape(s) }
-
-// escapeName makes a name in the metadata part of a header's name.
-func escapeName(s string) string { return plainInNames.escape(s) }
-
-func (plain *plainSet) escape(s string) string {
-	n := 0
-	for i := range len(s) {
-		if !plain[s[i]] {
-			n++
-		}
-	}
-	if n == 0 {
-		return s
-	}
-	const hex = "0123456789ABCDEF"
-	b := make([]byte, 0, len(s)+2*n)
-	for i := range len(s) {
-		if c := s[i]; plain[c] {
-			b = append(b, c)
-		} else {
-			b = append(b, '%', hex[c>>4], hex[c&15])
-		}
-	}
-	return string(b)
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/ergon-framework/ergon"
+	"github.com/ergon-framework/ergon/internal/httpclient"
 )
 
 // One failure says nothing; nothing but failures for ten seconds does, until one
@@ -188,9 +189,9 @@ func FuzzRetryAfter(f *testing.F) {
 		f.Add(v, "Fri, 02 Jan 2026 03:04:05 GMT")
 	}
 	f.Fuzz(func(t *testing.T, value, date string) {
-		d, asked := retryAfter(nethttp.Header{"Retry-After": {value}, "Date": {date}}, now)
+		d, asked := httpclient.RetryAfter(nethttp.Header{"Retry-After": {value}, "Date": {date}}, now)
 		require.GreaterOrEqual(t, d, time.Duration(0))
-		require.LessOrEqual(t, d, maxRetryAfter)
+		require.LessOrEqual(t, d, httpclient.MaxRetryAfter)
 		require.True(t, asked || d == 0)
 	})
 }

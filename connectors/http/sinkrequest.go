@@ -7,6 +7,7 @@ import (
 	nethttp "net/http"
 
 	"github.com/ergon-framework/ergon"
+	"github.com/ergon-framework/ergon/internal/percent"
 )
 
 // request makes the request for one transaction. What it can't be made of is BUSINESS.
@@ -40,7 +41,7 @@ func (s *Sink) request(ctx context.Context, tx ergon.Raw) (*nethttp.Request, err
 	set.set("User-Agent", "ergon")
 	set.set("Content-Type", contentType)
 	set.set("Authorization", s.authorization())
-	id := escapeValue(e.ID)
+	id := percent.Value(e.ID)
 	set.set(idempotencyKey, id)
 	set.setTrace(e.Trace)
 	if s.options.CloudEvents == CloudEventsBinary {

@@ -10,6 +10,7 @@ import (
 	"github.com/ergon-framework/ergon"
 	"github.com/ergon-framework/ergon/bus"
 	"github.com/ergon-framework/ergon/internal/identity"
+	"github.com/ergon-framework/ergon/internal/percent"
 	"github.com/ergon-framework/ergon/internal/semconv"
 )
 
@@ -114,27 +115,27 @@ func appendFields(fields []bus.Field, tx ergon.Raw) []bus.Field {
 			fields = append(fields, bus.Field{Name: name, Value: value})
 		}
 	}
-	id := encodeValue(e.ID)
+	id := percent.Value(e.ID)
 	set(semconv.NatsMsgID, id)
 	set(semconv.CESpecVersion, semconv.CEVersion)
 	set(semconv.CEID, id)
-	set(semconv.CESource, encodeValue(e.Source))
-	set(semconv.CEType, encodeValue(e.Type))
+	set(semconv.CESource, percent.Value(e.Source))
+	set(semconv.CEType, percent.Value(e.Type))
 	if !e.CreatedAt.IsZero() {
 		set(semconv.CETime, e.CreatedAt.UTC().Format(time.RFC3339Nano))
 	}
-	set(semconv.CESubject, encodeValue(e.Key))
-	set(semconv.CEDataContentType, encodeValue(e.ContentType))
-	set(semconv.CECausationID, encodeValue(e.CausationID))
+	set(semconv.CESubject, percent.Value(e.Key))
+	set(semconv.CEDataContentType, percent.Value(e.ContentType))
+	set(semconv.CECausationID, percent.Value(e.CausationID))
 	if e.CorrelationID != e.ID {
-		set(semconv.CECorrelationID, encodeValue(e.CorrelationID))
+		set(semconv.CECorrelationID, percent.Value(e.CorrelationID))
 	}
 	set(semconv.TraceParent, e.Trace.Parent)
 	if printable(e.Trace.State) { // W3C wants it as it is, and has what is not printable dropped
 		set(semconv.TraceState, e.Trace.State)
 	}
 	for name, value := range e.Metadata.All() { // sorted: the values of one name stand together
-		fields = append(fields, bus.Field{Name: semconv.MetaPrefix + encodeName(name), Value: encodeValue(value)})
+		fields = append(fields, bus.Field{Name: semconv.MetaPrefix + percent.Name(name), Value: percent.Value(value)})
 	}
 	return fields
 }
@@ -176,55 +177,7 @@ func parseTime(s string) time.Time {
 	return t.UTC()
 }
 
-const hexDigits = "0123456789ABCDEF"
-
-// A charset says which bytes stand for themselves.
-type charset [256]bool
-
-func printableBut(special string) *charset {
-	var set charset
-	for c := byte(' ' + 1); c < 0x7f; c++ {
-		set[c] = strings.IndexByte(special, c) < 0
-	}
-	return &set
-}
-
-var (
-	// What the CloudEvents HTTP binding §3.1.3.2 leaves as it is: neither space, ", %
-	// nor what is not printable ASCII. So no value can break a header.
-	inValues = printableBut(`"%`)
-	// What may be part of a header's name.
-	inNames = printableBut(`"%(),/:;<=>?@[\]{}`)
-)
-
-// encodeValue percent-encodes a header's value.
-func encodeValue(s string) string { return percent(s, inValues) }
-
-// encodeName makes a metadata name part of a header's name.
-func encodeName(s string) string { return percent(s, inNames) }
-
-func percent(s string, plain *charset) string {
-	n := 0
-	for i := range len(s) {
-		if !plain[s[i]] {
-			n++
-		}
-	}
-	if n == 0 {
-		return s
-	}
-	b := make([]byte, 0, len(s)+2*n)
-	for i := range len(s) {
-		if c := s[i]; plain[c] {
-			b = append(b, c)
-		} else {
-			b = append(b, '%', hexDigits[c>>4], hexDigits[c&15])
-		}
-	}
-	return string(b)
-}
-
-// decodeValue undoes encodeValue. A % that begins no escape stands for itself:
+// decodeValue undoes percent.Value. A % that begins no escape stands for itself:
 // a foreign producer may not encode at all.
 func decodeValue(s string) string {
 	if strings.IndexByte(s, '%') < 0 {

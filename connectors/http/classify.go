@@ -8,8 +8,6 @@ import (
 	nethttp "net/http"
 	"net/url"
 	"slices"
-	"strings"
-	"unicode"
 
 	"github.com/ergon-framework/ergon"
 	"github.com/ergon-framework/ergon/internal/httpclient"
@@ -105,18 +103,5 @@ func (s *Sink) excerpt(a sinkReply) string {
 	if coding := a.header.Get("Content-Encoding"); coding != "" {
 		return ""
 	}
-	text := strings.ToValidUTF8(string(a.start), "")
-	text = strings.Map(func(r rune) rune {
-		if !unicode.IsPrint(r) {
-			return ' '
-		}
-		return r
-	}, text)
-	text = strings.Join(strings.Fields(text), " ")
-	for _, secret := range []string{s.authorization(), s.options.Bearer, s.options.Password} {
-		if secret != "" {
-			text = strings.ReplaceAll(text, secret, "***")
-		}
-	}
-	return text
+	return httpclient.Excerpt(a.start, s.hide)
 }

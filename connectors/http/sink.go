@@ -6,10 +6,12 @@ import (
 	"errors"
 	"fmt"
 	nethttp "net/http"
+	"strings"
 	"sync/atomic"
 	"time"
 
 	"github.com/ergon-framework/ergon"
+	"github.com/ergon-framework/ergon/internal/httpclient"
 )
 
 // Sink sends each transaction as one HTTP request. It is safe for concurrent use.
@@ -33,6 +35,7 @@ type Sink struct {
 	basics    nethttp.Request
 	// authorization is a secret; it is kept where no verb of fmt prints it.
 	authorization func() string
+	hide          func(string) string // takes secrets out of what an error shows
 	now           func() time.Time
 
 	closed atomic.Bool
@@ -60,14 +63,15 @@ func NewSink(options SinkOptions) (*Sink, error) {
 		compiled: c, transport: transport, now: time.Now,
 		basics: nethttp.Request{Method: c.options.Method, Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1},
 	}
-	authorization := ""
-	switch o := c.options; {
+	o, authorization := c.options, ""
+	switch {
 	case o.Bearer != "":
 		authorization = "Bearer " + o.Bearer
 	case o.User != "":
 		authorization = "Basic " + base64.StdEncoding.EncodeToString([]byte(o.User+":"+o.Password))
 	}
 	s.authorization = func() string { return authorization }
+	s.hide = httpclient.Hide(append([]string{authorization, strings.TrimPrefix(authorization, "Basic "), o.Bearer, o.Password}, o.SigningSecrets...)...)
 	s.blocking = ergon.BlockingSink(s.deliver, c.options.Connections)
 	return s, nil
 }

@@ -26,6 +26,7 @@ import (
 	"github.com/ergon-framework/ergon"
 	"github.com/ergon-framework/ergon/app"
 	"github.com/ergon-framework/ergon/app/config"
+	"github.com/ergon-framework/ergon/policy"
 )
 
 // scorer does what the payload says: later is well the second time.
@@ -162,6 +163,9 @@ func (s *secured) config(p page, bus string) *config.Config {
 	r, err := config.Resolve("secured-nats.md", []byte(text), in)
 	require.NoError(s.t, err)
 	require.Empty(s.t, r.Warnings())
+	task := r.Config.Tasks["score"]
+	task.Consumer.Shutdown.Grace = policy.Duration(100 * time.Millisecond) // what can't be settled would be waited for
+	r.Config.Tasks["score"] = task
 	return r.Config
 }
 
@@ -182,9 +186,6 @@ func (s *secured) run(cfg *config.Config, until string) (string, error) {
 			return until != "" && strings.Contains(log.String(), until)
 		}
 	}, 60*time.Second, 5*time.Millisecond, "it neither ends nor says %q: %s", until, &log)
-	if until != "" {
-		r.Abort() // what can't be settled would be waited for
-	}
 	err := r.Stop(context.WithoutCancel(s.t.Context()))
 	return log.String(), errors.Join(r.Err(), err)
 }

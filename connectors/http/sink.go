@@ -38,7 +38,7 @@ type Sink struct {
 	hide          func(string) string // takes secrets out of what an error shows
 	now           func() time.Time
 
-	closed atomic.Bool
+	gaveUp atomic.Bool // Close did, and requests went on
 	failed atomic.Pointer[failures] // nil once a request has succeeded since
 }
 
@@ -97,8 +97,8 @@ func (s *Sink) Send(ctx context.Context, tx ergon.Raw, done func(error)) {
 // Close waits for the requests that are on their way, until ctx ends, and closes the
 // connections. After a Close that gave up, requests go on to their own ends.
 func (s *Sink) Close(ctx context.Context) error {
-	s.closed.Store(true)
 	err := s.blocking.Close(ctx)
+	s.gaveUp.Store(err != nil)
 	s.transport.CloseIdleConnections()
 	if err != nil {
 		return fmt.Errorf("close the sink of %s: requests are still on their way: %w", s.target.shown, err)
@@ -110,7 +110,9 @@ func (s *Sink) Close(ctx context.Context) error {
 func (s *Sink) deliver(ctx context.Context, tx ergon.Raw) error {
 	err := s.exchange(ctx, tx)
 	s.note(err)
-	if s.closed.Load() { // Close may have given up before
+	// Not before: a connection that is idle may be another request's the next moment, which
+	// would fail with it.
+	if s.gaveUp.Load() {
 		s.transport.CloseIdleConnections()
 	}
 	return err

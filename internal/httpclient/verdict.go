@@ -23,10 +23,24 @@ func Verdict(status int) (category ergon.Category, again bool) {
 		// that was revoked would turn a whole stream into dead letters at once; as SYSTEM the
 		// engine's attempts wait for the new one. At once, it would only be refused again.
 		return ergon.CategorySystem, false
+	case redirects(status):
+		// One that was not followed: the address is no longer right, or somebody stands before
+		// the service and wants a login. No transaction's fault either.
+		return ergon.CategorySystem, false
 	default:
-		// The request itself is wrong, or leads elsewhere: asked again, it is the same.
+		// The request itself is wrong: asked again, it is the same.
 		return ergon.CategoryBusiness, false
 	}
+}
+
+// redirects reports whether a status sends the caller elsewhere.
+func redirects(status int) bool {
+	switch status {
+	case http.StatusMovedPermanently, http.StatusFound, http.StatusSeeOther, http.StatusTemporaryRedirect,
+		http.StatusPermanentRedirect:
+		return true
+	}
+	return false
 }
 
 // Classify says what an error of the transport is, for services.Classify. Its own times are

@@ -28,7 +28,7 @@ const (
 //   - 408, 425, 429, 5xx, and all that goes wrong with a connection is SYSTEM or TIMEOUT
 //     and tried again, where the operation is services.Idempotent.
 //   - 401, 403 and 407 are SYSTEM, but not tried again in place: the service's credentials
-//     are to blame, which no transaction is.
+//     are to blame, which no transaction is. So is a redirect that is not followed.
 //   - So is an answer that is too long, or is not what was asked for.
 //   - Every other status that is not 2xx is BUSINESS: asked again, it answers the same.
 //

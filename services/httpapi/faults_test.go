@@ -24,7 +24,8 @@ import (
 func TestStatuses(t *testing.T) {
 	const later, final, wrong = "later", "final", "wrong"
 	for status, is := range map[int]string{
-		200: "", 201: "", 299: "", 300: wrong, 304: wrong, 400: wrong, 401: final, 402: wrong, 403: final, 404: wrong, 407: final,
+		200: "", 201: "", 299: "", 300: wrong, 301: final, 302: final, 303: final, 304: wrong, 307: final,
+		308: final, 400: wrong, 401: final, 402: wrong, 403: final, 404: wrong, 407: final,
 		408: later, 409: wrong, 410: wrong, 418: wrong, 422: wrong, 425: later, 429: later, 451: wrong, 500: later, 501: later,
 		502: later, 503: later, 504: later, 599: later,
 	} {

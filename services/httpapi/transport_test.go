@@ -199,7 +199,7 @@ func TestRedirects(t *testing.T) {
 		"another method": second(httpapi.Post[Customer](t.Context(), change, "a", ann, httpapi.Query("to", "/b"))),
 		"a host, once":   second(httpapi.Post[Customer](t.Context(), c.add, "a", ann, httpapi.Query("to", other.URL))),
 	} {
-		require.ErrorIs(t, err, ergon.CategoryBusiness, what)
+		require.ErrorIs(t, err, ergon.CategorySystem, what)
 		require.ErrorContains(t, err, "redirects are followed on the host of url alone", what)
 	}
 	require.Zero(t, elsewhere.Load())

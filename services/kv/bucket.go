@@ -181,7 +181,7 @@ func missing(err error) bool { return errors.Is(err, jetstream.ErrStreamNotFound
 func (b *bucket) explain(err error) error {
 	switch {
 	case missing(err):
-		return fmt.Errorf("there is none: make it, as by `nats kv add %s --marker-ttl=1s`, or let create: true do so: %w", b.cfg.Bucket, err)
+		return fmt.Errorf("there is none: make it, as by `nats kv add %s --marker-ttl=1s`, or start with create: true: %w", b.cfg.Bucket, err)
 	case errors.Is(err, nats.ErrNoResponders):
 		return fmt.Errorf("nobody answers for it: it is gone, has no leader, or JetStream is off: %w", err)
 	}

@@ -58,6 +58,10 @@
 //
 // # SQLite
 //
+// What follows sqlite: is the file's path as it is: it has no parameters, so that ?mode=ro
+// would be part of the name. A file that is not there is made, empty. One that is moved or
+// replaced while it is in use is not noticed: stop first.
+//
 // A file is opened with a write-ahead log, foreign keys on, and transactions that take the
 // write lock when they begin (so that they never fail half-way for it). There is one
 // writer at a time; others wait for as long as an attempt may take. `sqlite::memory:`

@@ -181,7 +181,7 @@ func TestStoresRequests(t *testing.T) {
 		return reason
 	}
 	state(r, good, "succeeded")
-	require.Equal(t, "BUSINESS: it is bad", state(r, bad, "dead"))
+	require.Equal(t, "BUSINESS in process: it is bad", state(r, bad, "dead"))
 	stop(t, r)
 
 	r = start(t, cfg, make)

@@ -79,7 +79,7 @@ func describe(ev Event) (slog.Level, string) {
 	case Finished:
 		switch ev.Outcome {
 		case Dead:
-			return slog.LevelError, "transaction failed for good: it is a dead letter"
+			return slog.LevelError, "transaction failed for good"
 		case Abandoned:
 			return slog.LevelWarn, "transaction abandoned: it comes back when its lease ends"
 		case Succeeded, Deferred, Released, Lost, Merged:

@@ -43,7 +43,7 @@ func TestLogEvents(t *testing.T) {
 		{engine.LeaseLost{Task: "t", Transaction: tx}, []string{"level=WARN", "transaction=tx-1"}},
 		{
 			engine.Finished{Task: "t", Transaction: tx, Outcome: engine.Dead, Err: failure, HandlerErr: errors.New("hook")},
-			[]string{"level=ERROR", "dead letter", "attempt=3", "handler_error=hook"},
+			[]string{"level=ERROR", "failed for good", "attempt=3", "handler_error=hook"},
 		},
 		{engine.Finished{Task: "t", Transaction: tx, Outcome: engine.Abandoned}, []string{"level=WARN"}},
 		{engine.Finished{Task: "t", Transaction: tx, Outcome: engine.Succeeded}, []string{"level=DEBUG", "outcome=succeeded"}},

@@ -132,7 +132,7 @@ func TestStatusOfWhatAnEngineDid(t *testing.T) {
 	require.NoError(t, err)
 	require.EqualValues(t, 1, report.Succeeded)
 	n.status(good, "succeeded")
-	require.Equal(t, "BUSINESS: it is bad", n.status(bad, "dead"))
+	require.Equal(t, "BUSINESS in process: it is bad", n.status(bad, "dead"))
 	require.NoError(t, letters.Close(t.Context()))
 }
 

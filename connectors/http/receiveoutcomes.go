@@ -68,7 +68,7 @@ func (o *Outcomes) Tell(tx ergon.Raw, failed *ergon.Error) {
 	}
 	end := outcome{id: tx.ID(), state: StateSucceeded}
 	if failed != nil {
-		end.state, end.reason = StateDead, string(failed.Category)+": "+failed.Reason()
+		end.state, end.reason = StateDead, failed.Error()
 	}
 	o.mu.RLock()
 	defer o.mu.RUnlock()

@@ -61,9 +61,12 @@ func (h *statusHandler) status(w nethttp.ResponseWriter, r *nethttp.Request) *pr
 	if !record.State.final() {
 		state = "pending"
 	}
-	// A stranger gets what the domain says, and nothing of what stands behind it.
-	if category, _, _ := strings.Cut(reason, ":"); who.principal == "" && category != string(ergon.CategoryBusiness) {
-		reason = category
+	// A stranger gets what the domain says, and nothing of what stands behind it: a sink's
+	// word is none of the domain's.
+	what, _, _ := strings.Cut(reason, ":")
+	domain := strings.HasPrefix(what, string(ergon.CategoryBusiness)) && !strings.HasSuffix(what, " in "+string(ergon.PhaseProduce))
+	if who.principal == "" && !domain {
+		reason, _, _ = strings.Cut(what, " ")
 	}
 	body, _ := json.Marshal(struct { // strings always can be encoded
 		Transaction string    `json:"transaction"`

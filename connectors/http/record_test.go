@@ -67,10 +67,12 @@ func TestStatus(t *testing.T) {
 	require.Equal(t, "SYSTEM: the bus is down", r.status(at, "dead", "Authorization", alice))
 	for i, failed := range []*ergon.Error{
 		{Category: ergon.CategorySystem, Err: errDown}, {Category: ergon.CategoryBusiness, Err: fmt.Errorf("no quantity")},
+		{Category: ergon.CategoryBusiness, Phase: ergon.PhaseProcess, Err: fmt.Errorf("no quantity")},
+		{Category: ergon.CategoryBusiness, Phase: ergon.PhaseProduce, Err: fmt.Errorf("POST http://db7.internal: 400")},
 	} {
 		at := r.post("/open", "3").Header.Get("Location")
 		outcomes.Tell(s.stored()[2+i], failed)
-		require.Equal(t, []string{"SYSTEM", "BUSINESS: no quantity"}[i], r.status(at, "dead"))
+		require.Equal(t, []string{"SYSTEM", "BUSINESS: no quantity", "BUSINESS in process: no quantity", "BUSINESS"}[i], r.status(at, "dead"))
 	}
 	require.Equal(t, "", r.status(resp.Header.Get("Location"), "succeeded", "Authorization", alice), "the first outcome stands")
 }

@@ -38,7 +38,7 @@ type Sink struct {
 	hide          func(string) string // takes secrets out of what an error shows
 	now           func() time.Time
 
-	gaveUp atomic.Bool // Close did, and requests went on
+	gaveUp atomic.Bool              // Close did, and requests went on
 	failed atomic.Pointer[failures] // nil once a request has succeeded since
 }
 

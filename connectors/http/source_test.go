@@ -2,6 +2,7 @@ package http_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"testing"
 	"testing/synctest"
@@ -50,7 +51,11 @@ func ack(outputs ...ergon.Raw) ergon.Settlement {
 }
 
 func dead(err error) ergon.Settlement {
-	return ergon.Settlement{Kind: ergon.Dead, Err: &ergon.Error{Category: ergon.CategoryOf(err), Err: err}}
+	failed, ok := err.(*ergon.Error)
+	if !ok || failed.Phase == "" {
+		failed = &ergon.Error{Category: ergon.CategoryOf(err), Err: err}
+	}
+	return ergon.Settlement{Kind: ergon.Dead, Err: failed}
 }
 
 // The answer is what the task put out, or why it did not.
@@ -98,6 +103,9 @@ func TestAnswers(t *testing.T) {
 	resp.problem(t, 422, "quantity 0 is not positive")
 	require.Equal(t, tx.ID(), resp.transaction(t))
 	require.Empty(t, resp.Header.Get("Retry-After"))
+	_, resp = ask("/in", dead(&ergon.Error{Category: ergon.CategoryBusiness, Phase: ergon.PhaseProduce, Err: errors.New("POST http://db7.internal: 400")}))
+	resp.problem(t, 422, "what it caused was refused")
+	require.NotContains(t, resp.body, "internal")
 	_, resp = ask("/in", dead(ergon.Timeout("db7.internal took 5s")))
 	resp.problem(t, 504, "it took too long")
 	require.NotContains(t, resp.body, "internal")

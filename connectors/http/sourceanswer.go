@@ -22,7 +22,8 @@ type reply struct {
 }
 
 // problemOf is what a caller is told of a failure. What BUSINESS says is the domain's
-// word; the other reasons tell of what stands behind the task, which is nobody's business.
+// word, unless a sink said it; that and the other reasons tell of what stands behind the
+// task, which is nobody's business.
 func problemOf(id string, failed *ergon.Error) *problem {
 	p := &problem{status: nethttp.StatusServiceUnavailable, id: id, detail: "it can't be done now"}
 	if failed == nil {
@@ -31,6 +32,9 @@ func problemOf(id string, failed *ergon.Error) *problem {
 	switch failed.Category {
 	case ergon.CategoryBusiness:
 		p.status, p.detail = nethttp.StatusUnprocessableEntity, failed.Reason()
+		if failed.Phase == ergon.PhaseProduce {
+			p.detail = "what it caused was refused"
+		}
 		return p
 	case ergon.CategoryTimeout:
 		p.status, p.detail = nethttp.StatusGatewayTimeout, "it took too long"

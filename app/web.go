@@ -188,7 +188,7 @@ func (w *web) close(ctx, answers context.Context) error {
 			w.log.Warn("outcomes were not recorded to the end: some statuses stay pending", "task", task, "error", err)
 		}
 		if n := o.Dropped(); n > 0 {
-			w.log.Warn("outcomes were not recorded, too many waited: their statuses stay pending", "task", task, "dropped", n)
+			w.log.Warn("outcomes were dropped: their statuses stay pending", "task", task, "dropped", n)
 		}
 	}
 	for _, s := range w.sinks {

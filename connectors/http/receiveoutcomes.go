@@ -3,6 +3,7 @@ package http
 import (
 	"context"
 	"fmt"
+	"hash/maphash"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -18,22 +19,41 @@ type OutcomesConfig struct {
 	// Sources are those of the transactions that there are records of: Route.Source of each
 	// route. Default: all are looked for, as those of routes for peers have to be.
 	Sources []string
-	// Queue is how many outcomes may wait to be recorded. Default 1024.
+	// Concurrency is how many are recorded at once, of different transactions: those of one
+	// are recorded in the order in which they were told. Default 64, which is enough for some
+	// thousand a second where a record takes some milliseconds.
+	Concurrency int
+	// Queue is how many outcomes may wait to be recorded. Each of the Concurrency has an equal
+	// share of it, of one at least, for the transactions that fall to it. Default 65536, which
+	// takes 3 MiB, and their IDs as long as they wait.
 	Queue int
-	// Timeout is how long one may take. Default 5 s.
+	// Timeout is how long one attempt to record may take. What fails is tried again for 30 s,
+	// or once if Timeout is longer. Default 5 s.
 	Timeout time.Duration
-	// OnError is told of each that could not be recorded, and must not block. Default:
-	// nobody.
+	// OnError is told of each outcome that is given up after its attempts, and, once a minute
+	// at most, that outcomes are dropped because too many wait. It is called concurrently, by
+	// Tell too, and must not block. Default: nobody.
 	OnError func(error)
 }
+
+// How an outcome is tried again, and how often dropping is told.
+const (
+	outcomePatience   = 30 * time.Second
+	outcomeBackoff    = 100 * time.Millisecond // doubled after each attempt
+	outcomeBackoffCap = 2 * time.Second
+	outcomeDropsEvery = time.Minute
+)
 
 // Outcomes bring records up to date with what engines did. They are wherever the
 // transactions are processed, which need not be where they were received. Tell may be
 // called concurrently.
 type Outcomes struct {
 	cfg     OutcomesConfig
-	queue   chan outcome
+	seed    maphash.Seed
+	queues  []chan outcome // by the hash of the transaction's ID
 	dropped atomic.Uint64
+	started time.Time
+	tellAt  atomic.Int64 // when dropping may be told again, in ns after started
 
 	mu     sync.RWMutex
 	closed bool
@@ -46,22 +66,36 @@ type outcome struct {
 	state      State
 }
 
-// NewOutcomes starts the one goroutine that records. Close ends it.
+// NewOutcomes starts the goroutines that record. Close ends them.
 func NewOutcomes(cfg OutcomesConfig) *Outcomes {
-	orDefault(&cfg.Queue, 1024)
+	orDefault(&cfg.Concurrency, 64)
+	orDefault(&cfg.Queue, 65536)
 	orDefault(&cfg.Timeout, 5*time.Second)
 	if cfg.OnError == nil {
 		cfg.OnError = func(error) {}
 	}
 	ctx, cancel := context.WithCancel(context.Background())
-	o := &Outcomes{cfg: cfg, queue: make(chan outcome, max(cfg.Queue, 1)), ended: make(chan struct{}), cancel: cancel}
-	go o.run(ctx)
+	o := &Outcomes{
+		cfg: cfg, seed: maphash.MakeSeed(), queues: make([]chan outcome, max(cfg.Concurrency, 1)),
+		started: time.Now(), ended: make(chan struct{}), cancel: cancel,
+	}
+	var workers sync.WaitGroup
+	for i := range o.queues {
+		queue := make(chan outcome, max((cfg.Queue+len(o.queues)-1)/len(o.queues), 1))
+		o.queues[i] = queue
+		workers.Go(func() { o.run(ctx, queue) })
+	}
+	go func() {
+		workers.Wait()
+		close(o.ended)
+	}()
 	return o
 }
 
 // Tell says that a transaction came to its end: failed is nil if it succeeded, and
 // otherwise why it is dead. It does not wait. Where too many wait already the outcome is
-// dropped and counted, and the transaction's status stays "pending" until its record ends.
+// dropped, counted and told to OnError, and the transaction's status stays "pending" until
+// its record ends.
 func (o *Outcomes) Tell(tx ergon.Raw, failed *ergon.Error) {
 	if len(o.cfg.Sources) > 0 && !slices.Contains(o.cfg.Sources, tx.Source()) {
 		return
@@ -70,42 +104,81 @@ func (o *Outcomes) Tell(tx ergon.Raw, failed *ergon.Error) {
 	if failed != nil {
 		end.state, end.reason = StateDead, failed.Error()
 	}
+	if o.put(end) {
+		return
+	}
+	dropped, now, at := o.dropped.Add(1), int64(time.Since(o.started)), o.tellAt.Load()
+	if now >= at && o.tellAt.CompareAndSwap(at, now+int64(outcomeDropsEvery)) {
+		o.cfg.OnError(fmt.Errorf("transaction %q is %s, and that is dropped because too many outcomes wait to be recorded: "+
+			"%d were dropped so far, and their statuses stay pending", end.id, end.state, dropped))
+	}
+}
+
+// put finds an outcome its place. All of one transaction go through one queue: of two final
+// states Records keep the one that comes first, so a second must not overtake the first.
+func (o *Outcomes) put(end outcome) bool {
+	queue := o.queues[maphash.String(o.seed, end.id)%uint64(len(o.queues))]
 	o.mu.RLock()
 	defer o.mu.RUnlock()
-	if !o.closed {
-		select {
-		case o.queue <- end:
-			return
-		default:
-		}
+	if o.closed {
+		return false
 	}
-	o.dropped.Add(1)
+	select {
+	case queue <- end:
+		return true
+	default:
+		return false
+	}
 }
 
-// Dropped is how many outcomes were not recorded because too many waited.
+// Dropped is how many outcomes were not recorded because too many waited, or because they
+// still waited when the context of Close ended, or came after it.
 func (o *Outcomes) Dropped() uint64 { return o.dropped.Load() }
 
-func (o *Outcomes) run(ctx context.Context) {
-	defer close(o.ended)
-	for end := range o.queue {
-		o.record(ctx, end)
+func (o *Outcomes) run(ctx context.Context, queue <-chan outcome) {
+	for end := range queue {
+		if ctx.Err() != nil {
+			o.dropped.Add(1)
+			continue
+		}
+		if err := o.record(ctx, end); err != nil {
+			o.cfg.OnError(fmt.Errorf("record that transaction %q is %s: %w", end.id, end.state, err))
+		}
 	}
 }
 
-func (o *Outcomes) record(ctx context.Context, end outcome) {
+// record tries until it is done, or its time or ctx is over, and returns the last error.
+func (o *Outcomes) record(ctx context.Context, end outcome) error {
+	ctx, cancel := context.WithTimeout(ctx, max(outcomePatience, o.cfg.Timeout))
+	defer cancel()
+	for backoff := outcomeBackoff; ; backoff = min(2*backoff, outcomeBackoffCap) {
+		err := o.attempt(ctx, end)
+		if err == nil {
+			return nil
+		}
+		select {
+		case <-time.After(backoff):
+		case <-ctx.Done():
+			return err
+		}
+	}
+}
+
+func (o *Outcomes) attempt(ctx context.Context, end outcome) error {
 	ctx, cancel := context.WithTimeout(ctx, o.cfg.Timeout)
 	defer cancel()
-	if err := o.cfg.Records.Finish(ctx, end.id, end.state, end.reason); err != nil {
-		o.cfg.OnError(fmt.Errorf("record that transaction %q is %s: %w", end.id, end.state, err))
-	}
+	return o.cfg.Records.Finish(ctx, end.id, end.state, end.reason)
 }
 
-// Close records what waits, and gives the rest up when ctx ends. It is idempotent.
+// Close records what waits, and gives the rest up when ctx ends: what is being recorded is
+// told to OnError, and what waits is counted in Dropped. It is idempotent.
 func (o *Outcomes) Close(ctx context.Context) error {
 	o.mu.Lock()
 	if !o.closed {
 		o.closed = true
-		close(o.queue)
+		for _, queue := range o.queues {
+			close(queue)
+		}
 	}
 	o.mu.Unlock()
 	defer o.cancel()
@@ -114,6 +187,11 @@ func (o *Outcomes) Close(ctx context.Context) error {
 		return nil
 	case <-ctx.Done():
 		o.cancel()
+		for _, queue := range o.queues {
+			for range queue { // beside its worker, so that all are counted now
+				o.dropped.Add(1)
+			}
+		}
 		return context.Cause(ctx)
 	}
 }

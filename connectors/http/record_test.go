@@ -179,7 +179,7 @@ func TestOutcomesAreBounded(t *testing.T) {
 	slow := slowRecords{http.NewMemoryRecords(time.Hour, 10), make(chan struct{}, 10), make(chan struct{})}
 	var mu sync.Mutex
 	var failed []error
-	o := http.NewOutcomes(http.OutcomesConfig{Records: slow, Queue: 1, OnError: func(err error) {
+	o := http.NewOutcomes(http.OutcomesConfig{Records: slow, Concurrency: 1, Queue: 1, OnError: func(err error) {
 		mu.Lock()
 		defer mu.Unlock()
 		failed = append(failed, err)
@@ -189,13 +189,17 @@ func TestOutcomesAreBounded(t *testing.T) {
 	receive(t, slow.begun)
 	o.Tell(tx, nil)
 	o.Tell(tx, nil)
-	require.EqualValues(t, 1, o.Dropped())
+	o.Tell(tx, nil)
+	require.EqualValues(t, 2, o.Dropped())
+	require.Len(t, failed, 1, "dropping is told once a minute")
+	require.ErrorContains(t, failed[0], "1 were dropped so far")
 	ended, cancel := context.WithCancel(t.Context())
 	cancel()
 	require.ErrorIs(t, o.Close(ended), context.Canceled)
 	require.NoError(t, o.Close(t.Context()))
 	require.Len(t, failed, 2)
-	require.ErrorContains(t, failed[0], `record that transaction "tx" is succeeded`)
+	require.ErrorContains(t, failed[1], `record that transaction "tx" is succeeded`)
+	require.EqualValues(t, 3, o.Dropped(), "one waited when the context ended")
 	o.Tell(tx, nil)
-	require.EqualValues(t, 2, o.Dropped())
+	require.EqualValues(t, 4, o.Dropped())
 }

@@ -183,8 +183,10 @@ func (w *web) close(ctx, answers context.Context) error {
 		}
 	}
 	var errs []error
+	records, cancel := context.WithTimeout(ctx, stopReserve-time.Second) // a bucket that is away leaves the rest its time
+	defer cancel()
 	for task, o := range w.outcomes {
-		if err := o.Close(ctx); err != nil {
+		if err := o.Close(records); err != nil {
 			w.log.Warn("outcomes were not recorded to the end: some statuses stay pending", "task", task, "error", err)
 		}
 		if n := o.Dropped(); n > 0 {

@@ -114,7 +114,7 @@ func TestOutcomesTellOfDropping(t *testing.T) {
 			o.Tell(tx, nil)
 			time.Sleep(time.Second)
 		}
-		const why = `transaction "tx" is succeeded, and that is dropped because too many outcomes wait to be recorded: `
+		const why = `record that transaction "tx" is succeeded: dropped, because too many outcomes wait to be recorded: `
 		require.Equal(t, []string{
 			why + "1 were dropped so far, and their statuses stay pending",
 			why + "61 were dropped so far, and their statuses stay pending",
@@ -122,5 +122,8 @@ func TestOutcomesTellOfDropping(t *testing.T) {
 		close(slow.let)
 		require.NoError(t, o.Close(t.Context()))
 		require.EqualValues(t, 120, o.Dropped())
+		o.Tell(tx, nil)
+		require.Len(t, to.all, 3)
+		require.Contains(t, to.all[2], "because it came after the end: 121 were")
 	})
 }

@@ -31,7 +31,7 @@ type OutcomesConfig struct {
 	// or once if Timeout is longer. Default 5 s.
 	Timeout time.Duration
 	// OnError is told of each outcome that is given up after its attempts, and, once a minute
-	// at most, that outcomes are dropped because too many wait. It is called concurrently, by
+	// at most, that outcomes are dropped by Tell. It is called concurrently, by
 	// Tell too, and must not block. Default: nobody.
 	OnError func(error)
 }
@@ -104,30 +104,32 @@ func (o *Outcomes) Tell(tx ergon.Raw, failed *ergon.Error) {
 	if failed != nil {
 		end.state, end.reason = StateDead, failed.Error()
 	}
-	if o.put(end) {
+	why := o.put(end)
+	if why == "" {
 		return
 	}
 	dropped, now, at := o.dropped.Add(1), int64(time.Since(o.started)), o.tellAt.Load()
 	if now >= at && o.tellAt.CompareAndSwap(at, now+int64(outcomeDropsEvery)) {
-		o.cfg.OnError(fmt.Errorf("transaction %q is %s, and that is dropped because too many outcomes wait to be recorded: "+
-			"%d were dropped so far, and their statuses stay pending", end.id, end.state, dropped))
+		o.cfg.OnError(fmt.Errorf("record that transaction %q is %s: dropped, because %s: %d were dropped so far, and their statuses stay pending",
+			end.id, end.state, why, dropped))
 	}
 }
 
-// put finds an outcome its place. All of one transaction go through one queue: of two final
-// states Records keep the one that comes first, so a second must not overtake the first.
-func (o *Outcomes) put(end outcome) bool {
+// put finds an outcome its place, or says why there is none. All of one transaction go
+// through one queue: of two final states Records keep the one that comes first, so a second
+// must not overtake the first.
+func (o *Outcomes) put(end outcome) (why string) {
 	queue := o.queues[maphash.String(o.seed, end.id)%uint64(len(o.queues))]
 	o.mu.RLock()
 	defer o.mu.RUnlock()
 	if o.closed {
-		return false
+		return "it came after the end"
 	}
 	select {
 	case queue <- end:
-		return true
+		return ""
 	default:
-		return false
+		return "too many outcomes wait to be recorded"
 	}
 }
 

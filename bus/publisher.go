@@ -63,7 +63,7 @@ type Publisher struct {
 	timeout time.Duration
 	prefix  string // of reply subjects, with its trailing dot
 	sub     *nats.Subscription
-	slots   []slot
+	slots   slots
 	wires   sync.Pool // of *wire
 	room    *room
 
@@ -92,7 +92,7 @@ func (b *Bus) NewPublisher(cfg PublisherConfig) (*Publisher, error) {
 		bus:     b,
 		timeout: cfg.Timeout,
 		prefix:  nc.NewInbox() + ".",
-		slots:   make([]slot, cfg.Window),
+		slots:   newSlots(cfg.Window),
 		room:    newRoom(cfg.Window),
 		done:    make(chan struct{}),
 		kick:    make(chan struct{}, 1),
@@ -162,7 +162,7 @@ func (p *Publisher) publish(ctx context.Context, m nats.Msg, fields []Field, don
 	if d, ok := ctx.Deadline(); ok && d.Before(deadline) {
 		deadline = d
 	}
-	s := &p.slots[i]
+	s := p.slots.at(i)
 	s.mu.Lock()
 	if p.shut.Load() { // read under the lock: Close fails what it finds in the slots after setting it
 		s.mu.Unlock()
@@ -180,15 +180,15 @@ func (p *Publisher) publish(ctx context.Context, m nats.Msg, fields []Field, don
 func (p *Publisher) sent(i, gen uint32, err error) {
 	switch {
 	case err == nil:
-		err = p.slots[i].written(gen, nil)
+		err = p.slots.at(i).written(gen, nil)
 	case errors.Is(err, nats.ErrMaxPayload):
 		err = fmt.Errorf("%w: %d bytes of payload with headers, the server takes %d",
-			ErrTooLarge, p.slots[i].size(gen), p.bus.publish.nc.MaxPayload())
+			ErrTooLarge, p.slots.at(i).size(gen), p.bus.publish.nc.MaxPayload())
 	case errors.Is(err, nats.ErrConnectionClosed), errors.Is(err, nats.ErrConnectionDraining):
 		err = fmt.Errorf("%w: %w", ErrClosed, err)
 	case Permanent(err):
 	default:
-		err = p.slots[i].written(gen, err)
+		err = p.slots.at(i).written(gen, err)
 	}
 	if err != nil {
 		p.finish(i, gen, PubAck{}, err)
@@ -201,7 +201,7 @@ func (p *Publisher) receive(m *nats.Msg) {
 	slotPart, genPart, _ := strings.Cut(m.Subject[min(len(p.prefix), len(m.Subject)):], ".")
 	n, ok1 := parseUint(slotPart)
 	g, ok2 := parseUint(genPart)
-	if !ok1 || !ok2 || n >= uint64(len(p.slots)) || g > 1<<32-1 {
+	if !ok1 || !ok2 || !p.slots.has(n) || g > 1<<32-1 {
 		return
 	}
 	i, gen := uint32(n), uint32(g)
@@ -222,7 +222,7 @@ func (p *Publisher) receive(m *nats.Msg) {
 	}
 	// Somebody else answers on this subject too. The stream's own word may
 	// still come.
-	s := &p.slots[i]
+	s := p.slots.at(i)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.state == slotSent && s.gen == gen {
@@ -234,7 +234,7 @@ func (p *Publisher) receive(m *nats.Msg) {
 // after done has returned, so that who flushes knows that nothing is being reported
 // any more.
 func (p *Publisher) finish(i, gen uint32, ack PubAck, err error) {
-	s := &p.slots[i]
+	s := p.slots.at(i)
 	s.mu.Lock()
 	if s.state == slotFree || s.gen != gen {
 		s.mu.Unlock()

@@ -8,7 +8,8 @@ import (
 // room hands out the numbers of a Publisher's free slots.
 //
 // What was freed first is taken first: what was freed last is still in the caches of
-// another core. Who finds nothing free is woken in a chain, first come first served: a slot
+// another core. But a number that was never taken is taken only while no other is free: so
+// what a Publisher has touched is as much as it has needed at a time. Who finds nothing free is woken in a chain, first come first served: a slot
 // that comes free wakes at most one, and that one, once it runs, wakes the next if there is
 // more. What comes free meanwhile it may take itself for its next messages. Handed to
 // whoever waits, each slot would cost a switch, and with many tasks each message would be
@@ -16,6 +17,7 @@ import (
 type room struct {
 	mu      sync.Mutex
 	free    []uint32 // a ring
+	made    int      // numbers that were ever taken, and the first few: all below it
 	first   int      // of those that are free
 	left    int      // how many those are
 	head    *waiter  // who has waited longest
@@ -44,8 +46,10 @@ type era struct {
 }
 
 func newRoom(size int) *room {
-	r := &room{left: size, free: make([]uint32, size), eras: make([]*era, size), current: &era{over: make(chan struct{})}}
-	for i := range r.free {
+	r := &room{free: make([]uint32, size), eras: make([]*era, size), current: &era{over: make(chan struct{})}}
+	r.left = min(slotChunk, size)
+	r.made = r.left
+	for i := range r.made {
 		r.free[i] = uint32(i)
 	}
 	return r
@@ -58,7 +62,7 @@ func (r *room) take(ctx context.Context) (uint32, error) {
 		r.mu.Unlock()
 		return 0, ErrClosed
 	}
-	if r.left > 0 {
+	if r.some() {
 		i := r.pop()
 		r.mu.Unlock()
 		return i, nil
@@ -110,7 +114,7 @@ func (r *room) back(i uint32) {
 // holds the lock.
 func (r *room) wake() {
 	w := r.head
-	if w == nil || r.waking || r.left == 0 {
+	if w == nil || r.waking || !r.some() {
 		return
 	}
 	r.remove(w)
@@ -119,11 +123,19 @@ func (r *room) wake() {
 	w.given <- struct{}{}
 }
 
+// some reports whether a number can be taken.
+func (r *room) some() bool { return r.left > 0 || r.made < len(r.free) }
+
 func (r *room) pop() uint32 {
-	i := r.free[r.first]
-	r.left--
-	if r.first++; r.first == len(r.free) {
-		r.first = 0
+	i := uint32(r.made)
+	if r.left == 0 {
+		r.made++
+	} else {
+		i = r.free[r.first]
+		r.left--
+		if r.first++; r.first == len(r.free) {
+			r.first = 0
+		}
 	}
 	r.eras[i] = r.current
 	r.current.open++
@@ -157,7 +169,7 @@ func (r *room) remove(w *waiter) {
 func (r *room) used() int {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return len(r.free) - r.left
+	return r.made - r.left
 }
 
 // flush returns a channel that is closed once every slot that is taken now was put back.

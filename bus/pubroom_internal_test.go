@@ -164,3 +164,29 @@ func TestRoomClose(t *testing.T) {
 		<-over
 	})
 }
+
+// Memory is touched by what is needed at a time, not by how many there were.
+func TestRoomTakesNoNewNumberWhileOneIsFree(t *testing.T) {
+	r := newRoom(1000)
+	top := func(together int) (most uint32) {
+		for range 400 {
+			taken := map[uint32]bool{}
+			for range together {
+				i, err := r.take(t.Context())
+				require.NoError(t, err)
+				require.False(t, taken[i], "number %d was given twice", i)
+				taken[i], most = true, max(most, i)
+			}
+			require.Equal(t, together, r.used())
+			for i := range taken {
+				r.put(i)
+			}
+		}
+		return most
+	}
+	require.EqualValues(t, slotChunk-1, top(3))
+	require.EqualValues(t, slotChunk-1, top(slotChunk))
+	require.EqualValues(t, slotChunk, top(slotChunk+1))
+	require.EqualValues(t, 999, top(1000))
+	require.EqualValues(t, 999, top(3), "what was made is used in turn")
+}

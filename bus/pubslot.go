@@ -154,7 +154,7 @@ func (s *slot) repeatable() bool {
 // noResponders is told that nobody listens on the subject: the copy is not
 // stored. There may be no stream, or one without a leader for the moment.
 func (p *Publisher) noResponders(i, gen uint32) {
-	s := &p.slots[i]
+	s := p.slots.at(i)
 	s.mu.Lock()
 	if s.state != slotSent || s.gen != gen {
 		s.mu.Unlock()
@@ -214,8 +214,7 @@ func (p *Publisher) sweep() {
 // each asks f about every used slot, under its lock, and ends those for which f
 // says so.
 func (p *Publisher) each(f func(i uint32, s *slot) (bool, error)) {
-	for n := range p.slots {
-		i, s := uint32(n), &p.slots[n]
+	p.slots.each(func(i uint32, s *slot) {
 		s.mu.Lock()
 		var over bool
 		var err error
@@ -227,21 +226,20 @@ func (p *Publisher) each(f func(i uint32, s *slot) (bool, error)) {
 		if over {
 			p.finish(i, gen, PubAck{}, err)
 		}
-	}
+	})
 }
 
 func (p *Publisher) resendDue(now time.Time) {
-	for n := range p.slots {
-		i, s := uint32(n), &p.slots[n]
+	p.slots.each(func(i uint32, s *slot) {
 		s.mu.Lock()
 		if s.state != slotWaiting || now.Before(s.retryAt) {
 			s.mu.Unlock()
-			continue
+			return
 		}
 		out, fields, gen := s.resend(p, i)
 		s.mu.Unlock()
 		p.sent(i, gen, p.write(out, fields))
-	}
+	})
 }
 
 // connLost decides about what was sent and not answered. A message that is just

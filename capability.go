@@ -15,6 +15,13 @@ type Readier interface{ Ready() <-chan struct{} }
 // calls it between Fetches, from the goroutine that fetches.
 type Prefetcher interface{ Prefetch(n int) }
 
+// Backlogger is an optional part of a [Source]: Backlog reports whether more was waiting,
+// at the transport, behind what the latest Fetch returned. Many engines in one process
+// that have a backlog each take turns; one whose source does not say is never made to
+// wait for the others. The engine calls it between Fetches, from the goroutine that
+// fetches.
+type Backlogger interface{ Backlog() bool }
+
 // AsyncSink is an optional part of a [Sink] whose Send hands over and whose answers come
 // later, many at a time. While as many of a task's calls of Send have not returned as
 // the machine has cores, and nothing moves, what they wait for has no room, and the

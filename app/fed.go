@@ -41,6 +41,7 @@ func (f *fed) Fetch(ctx context.Context, max int) ([]ergon.Delivery, error) {
 var (
 	_ ergon.Readier        = (*fed)(nil)
 	_ ergon.Prefetcher     = (*fed)(nil)
+	_ ergon.Backlogger     = (*fed)(nil)
 	_ ergon.HealthReporter = (*fed)(nil)
 	_ ergon.LagReporter    = (*fed)(nil)
 )
@@ -50,6 +51,12 @@ func (f *fed) Prefetch(n int) {
 	if p, ok := f.Source.(ergon.Prefetcher); ok {
 		p.Prefetch(n)
 	}
+}
+
+// Backlog is the source's.
+func (f *fed) Backlog() bool {
+	b, ok := f.Source.(ergon.Backlogger)
+	return ok && b.Backlog()
 }
 
 // Health is the source's.

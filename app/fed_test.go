@@ -31,6 +31,7 @@ var (
 )
 
 func (f *full) Prefetch(n int)         { f.ahead = append(f.ahead, n) }
+func (f *full) Backlog() bool          { return true }
 func (f *full) Health() error          { return errUnhealthy }
 func (f *full) Lag() ergon.Lag         { return lag }
 func (f *full) Ready() <-chan struct{} { return f.ready }
@@ -41,6 +42,7 @@ func TestAFedSourcePassesEverythingOn(t *testing.T) {
 	type all interface {
 		ergon.Source
 		ergon.Prefetcher
+		ergon.Backlogger
 		ergon.Readier
 		ergon.HealthReporter
 		ergon.LagReporter
@@ -52,6 +54,7 @@ func TestAFedSourcePassesEverythingOn(t *testing.T) {
 		fed.Prefetch(n)
 	}
 	require.Equal(t, []int{768, 0}, source.ahead)
+	require.True(t, fed.Backlog())
 	require.ErrorIs(t, fed.Health(), errUnhealthy)
 	require.Equal(t, lag, fed.Lag())
 	source.ready <- struct{}{}
@@ -60,6 +63,7 @@ func TestAFedSourcePassesEverythingOn(t *testing.T) {
 	fed, ok = app.Fed(bare{}).(all)
 	require.True(t, ok)
 	fed.Prefetch(768)
+	require.False(t, fed.Backlog())
 	require.NoError(t, fed.Health())
 	require.Zero(t, fed.Lag())
 	require.Nil(t, fed.Ready())

@@ -58,6 +58,7 @@ type Runner struct {
 	letters *bus.Publisher // of dead letters
 	web     atomic.Pointer[web]
 	ballast *engine.Ballast
+	turns   *engine.Turns
 	fleet   *fleet
 	observed
 	told
@@ -77,7 +78,9 @@ type runnerIn struct {
 // NewRunner checks that tasks and configuration fit together. The error is a
 // *WiringError with every fault. Nothing is opened yet.
 func NewRunner(in runnerIn) (*Runner, error) {
-	r := &Runner{opts: in.Options, log: orNowhere(in.Options.Logger), services: in.Services, shared: in.Bus}
+	r := &Runner{
+		opts: in.Options, log: orNowhere(in.Options.Logger), services: in.Services, shared: in.Bus, turns: engine.NewTurns(),
+	}
 	sortServices(r.services)
 	var err error
 	r.tasks, err = bind(in.Tasks, in.Options)
@@ -225,7 +228,7 @@ func (r *Runner) parts(ctx context.Context, t bound) (_ *parts, err error) {
 	p.engine, err = engine.New(engine.Config{
 		Task: t.task, Source: source, Sinks: sinks, Policy: t.policy, Producer: t.prod,
 		App: r.opts.Config.App, Connector: connector, Observe: observers(observers(r.observe, r.opts.Observe), tell), Routine: routine,
-		Tracer: r.tracer(t), Trail: r.trail,
+		Tracer: r.tracer(t), Trail: r.trail, Turns: r.turns,
 	})
 	if err != nil {
 		return nil, errors.Join(err, source.Close(ctx))

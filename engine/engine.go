@@ -56,6 +56,9 @@ type Config struct {
 	// Trail, if set, remembers deliveries that did not simply do well. Default: none
 	// is remembered.
 	Trail *Trail
+	// Turns, if set, are shared with the other engines of the process: see there.
+	// Default: this engine waits for no other.
+	Turns *Turns
 }
 
 // Engine runs one task on one source. Make it with New, use Run once.
@@ -92,6 +95,9 @@ type Engine struct {
 	wake       chan struct{}    // something changed that the loop may wait for
 	prefetcher ergon.Prefetcher // the source, if it is one
 	asked      int              // of it, beyond a fetch; the fetch loop's
+	turns      *Turns           // nil for none
+	backlog    ergon.Backlogger // the source, if it is one
+	crowded    atomic.Bool      // the latest turn had to be waited for
 	pace       pace
 	hungry     atomic.Bool  // the loop waits for room
 	lowLoad    atomic.Int64 // of the run queue, at which there is some
@@ -129,9 +135,9 @@ func New(c Config) (*Engine, error) {
 		task: c.Task, source: "/ergon/" + cmpOr(c.App, "app") + "/" + c.Task.name,
 		in: c.Source, policy: c.Policy, connector: c.Connector, observe: c.Observe, routine: c.Routine, tracer: c.Tracer, trail: c.Trail, made: time.Now(),
 		routeNames: slices.Sorted(maps.Keys(c.Sinks)),
-		prefetcher: prefetcherOf(c.Source),
-		routes:     make(map[string]*route, len(c.Sinks)),
-		wake:       make(chan struct{}, 1), shorter: make(chan struct{}, 1), abort: make(chan struct{}),
+		prefetcher: prefetcherOf(c.Source), turns: c.Turns, backlog: backloggerOf(c.Source),
+		routes: make(map[string]*route, len(c.Sinks)),
+		wake:   make(chan struct{}, 1), shorter: make(chan struct{}, 1), abort: make(chan struct{}),
 	}
 	for name, sink := range c.Sinks {
 		e.only = &route{name, sink}

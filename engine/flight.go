@@ -63,7 +63,8 @@ type flight struct {
 	info ergon.DeliveryInfo // of the first delivery; FirstSeen is the transaction's Now
 	next *flight            // in the run queue
 
-	fetched *FetchRecord // that brought it; nil without a tracer
+	turn    *turn        // that brought it, nil for none
+	fetched *FetchRecord // likewise; nil without a tracer
 	tracing Tracing      // nil without a tracer, and until it begins
 	notes   *notes       // for its trace, nil for one that is not told of
 	span    SpanID       // of the attempt that runs, zero if it is not told of

@@ -3,11 +3,9 @@ package engine
 import (
 	"context"
 	"errors"
-	"fmt"
 	"time"
 
 	"github.com/ergon-framework/ergon"
-	"github.com/ergon-framework/ergon/internal/resilience"
 	"github.com/ergon-framework/ergon/policy"
 )
 
@@ -41,9 +39,21 @@ func (e *Engine) take(ctx context.Context) error {
 			e.wait(ctx, nil, d) // what is fetched now would only wait for the breaker
 			continue
 		}
+		turn, waited := e.turn(ctx)
+		if waited {
+			room, _, done = e.room() // there is more by now, and a turn is best used well
+		}
+		if room == 0 || done || ctx.Err() != nil {
+			turn.done()
+			continue
+		}
 		e.askAhead()
 		before := e.held.Load()
 		deliveries, record, err := e.fetch(ctx, room)
+		if len(deliveries) > 0 && (err == nil || errors.Is(err, ergon.ErrDrained)) {
+			e.admit(deliveries, record, room, turn)
+		}
+		turn.done()
 		switch {
 		case ctx.Err() != nil && len(deliveries) == 0:
 			return nil
@@ -51,7 +61,6 @@ func (e *Engine) take(ctx context.Context) error {
 			return err
 		case len(deliveries) > 0:
 			empties = 0
-			e.admit(deliveries, record, room)
 			continue
 		}
 		e.stats.empties.Add(1)
@@ -176,84 +185,9 @@ func (e *Engine) waitEmpty(ctx context.Context, d time.Duration) {
 	e.wait(ctx, ready, d)
 }
 
-// fetch asks the source under the fetch policy. ErrDrained and the end of ctx
-// are no failures.
-func (e *Engine) fetch(ctx context.Context, room int) ([]ergon.Delivery, *FetchRecord, error) {
-	var deliveries []ergon.Delivery
-	var drained bool
-	var record *FetchRecord
-	began := time.Now()
-	if e.tracer != nil || e.trail != nil {
-		record = &FetchRecord{Began: began}
-	}
-	stats := &e.stats.phases[stepStart]
-	once := func(ctx context.Context) (err error) {
-		if e.fetchPhase.Enter(ctx) != nil {
-			return nil // ctx ended
-		}
-		stats.began.Add(1)
-		defer func() {
-			if err != nil {
-				stats.failed[resultOf(err)].Add(1)
-			}
-		}()
-		defer func() { e.fetchPhase.Leave(err) }()
-		defer ergon.Recover(&err)
-		fetching := ctx
-		if d := e.fetchPhase.Timeout(); d > 0 {
-			var cancel context.CancelFunc
-			fetching, cancel = context.WithTimeoutCause(ctx, d, errAttemptTimeout)
-			defer cancel()
-		}
-		deliveries, err = e.in.Fetch(fetching, room)
-		drained = errors.Is(err, ergon.ErrDrained)
-		if drained || ctx.Err() != nil {
-			return nil
-		}
-		if err != nil && fetching.Err() != nil {
-			return ergon.Timeout("fetch exceeded its %v: %w", e.fetchPhase.Timeout(), errAttemptTimeout)
-		}
-		return err
-	}
-	since := began
-	err := once(ctx)
-	var failed error // for good
-	defer func() { stats.took[resultOf(failed)].Record(time.Since(since)) }()
-	if err != nil {
-		defer e.health.fetched(nil)
-		out := e.fetchPhase.Retry(ctx, &resilience.Run{
-			First:   1,
-			Random:  randomOf(e.task.name, stepStart).Float64,
-			Attempt: func(ctx context.Context, _ int) error { return once(ctx) },
-			Scheduled: func(n int, err error, delay time.Duration) {
-				e.health.fetched(fmt.Errorf("fetch fails: %w", err))
-				stats.retries.Add(1)
-				stats.backoff.Record(delay)
-				e.emit(FetchFailed{Task: e.task.name, Connector: e.connector, Attempt: n, Err: err, Delay: delay})
-				record.failed(n, e.fetchPhase.MaxAttempts(), &began, err, delay)
-			},
-		}, err)
-		if out.Err != nil && ctx.Err() == nil {
-			failed = out.Err
-			e.emit(FetchFailed{Task: e.task.name, Connector: e.connector, Attempt: out.Attempts, Err: out.Err, Final: true})
-			return nil, nil, &ergon.Error{
-				Category: ergon.CategoryOf(out.Err), Task: e.task.name, Phase: ergon.PhaseFetch, Attempt: out.Attempts,
-				Err: fmt.Errorf("fetch from %s: %w", cmpOr(e.connector, "the source"), causeOf(out.Err)),
-			}
-		}
-	}
-	if record != nil {
-		record.Ended, record.Count = time.Now(), len(deliveries)
-	}
-	if drained {
-		return deliveries, record, ergon.ErrDrained
-	}
-	return deliveries, record, nil
-}
-
 // admit takes deliveries into the engine. A source that gave more than it was
 // asked for has the surplus released: not run, and not lost.
-func (e *Engine) admit(deliveries []ergon.Delivery, record *FetchRecord, room int) {
+func (e *Engine) admit(deliveries []ergon.Delivery, record *FetchRecord, room int, turn *turn) {
 	now := time.Now()
 	e.stats.fetches.Add(1)
 	e.stats.fetched.Add(int64(len(deliveries)))
@@ -264,7 +198,8 @@ func (e *Engine) admit(deliveries []ergon.Delivery, record *FetchRecord, room in
 	run := make([]*flight, 0, len(deliveries))
 	for i, d := range deliveries {
 		f := newFlight(e, d, now)
-		f.fetched = record
+		f.fetched, f.turn = record, turn
+		turn.add() // before somebody else can end it
 		if f.info.Deliveries > 1 {
 			e.stats.redelivered.Add(1)
 		}
@@ -281,6 +216,7 @@ func (e *Engine) admit(deliveries []ergon.Delivery, record *FetchRecord, room in
 			e.admitted.Add(-1)
 			e.stats.outcomes[Merged.index()].ended[resultOK].Add(1)
 			e.held.Add(-1)
+			turn.done()
 		case admittedSurplus:
 			f.release()
 		}

@@ -48,8 +48,12 @@ func (e *Engine) soon(usual time.Duration) int {
 	if loop.Prefetch > 0 || loop.Mode == policy.ModeBatch {
 		return 0
 	}
+	least := int64(prefetchLeast)
+	if e.crowded.Load() {
+		least = int64(e.policy.Fetch.Batch.Size) // the next turn is long in coming
+	}
 	could := int64(prefetchFor) * int64(loop.Concurrency) / int64(max(usual, time.Microsecond))
-	does := max(2*e.pace.rate.Load()*int64(prefetchFor)/int64(time.Second), prefetchLeast)
+	does := max(2*e.pace.rate.Load()*int64(prefetchFor)/int64(time.Second), least)
 	return int(min(could, does, int64(loop.Window)))
 }
 
@@ -58,14 +62,19 @@ func (e *Engine) soon(usual time.Duration) int {
 //
 // Without a setting prefetch is as many as run at once, so that all slots are filled
 // at once again; a batch of what is soon begun where that is more. While attempts only
-// compute, no more run at once than there are cores, and that batch is all there is.
+// compute, no more run at once than there are cores, and that batch is all there is. Until
+// that is known, which takes 16 attempts or a millisecond, a few have to do: the first
+// fetches of a hundred tasks come at the same time.
 func (e *Engine) ahead() (slots, prefetch, beyond int) {
 	loop := e.policy.Loop
-	usual, few := e.runq.usual()
+	usual, few, known := e.runq.usual()
 	soon := e.soon(usual)
 	slots, prefetch = loop.Concurrency, max(loop.EffectivePrefetch(), min(soon, e.policy.Fetch.Batch.Size))
 	if few && soon > 0 {
 		slots, prefetch = min(slots, e.runq.crew.cores), min(soon, e.policy.Fetch.Batch.Size)
+	}
+	if !known && loop.Prefetch == 0 && loop.Mode != policy.ModeBatch {
+		slots, prefetch = min(slots, prefetchLeast/2), min(prefetch, prefetchLeast/2)
 	}
 	if loop.Limit == 0 {
 		beyond = max(soon-prefetch, 0)

@@ -68,6 +68,7 @@ type rig struct {
 	routine func() bool
 	tracer  engine.Tracer
 	trail   *engine.Trail
+	turns   *engine.Turns
 }
 
 // newRig returns a rig that ends once its queue is drained, retries three times
@@ -103,7 +104,7 @@ func (r *rig) engine(t testing.TB) *engine.Engine {
 	r.make()
 	c := engine.Config{
 		Task: r.task, Source: r.source, Policy: r.policy, Producer: policy.DefaultProducer(), App: "test", Connector: "memory",
-		Sinks: map[string]ergon.Sink{}, Observe: r.events.observe, Routine: r.routine, Tracer: r.tracer, Trail: r.trail,
+		Sinks: map[string]ergon.Sink{}, Observe: r.events.observe, Routine: r.routine, Tracer: r.tracer, Trail: r.trail, Turns: r.turns,
 	}
 	if c.Source == nil {
 		c.Source = r.queue.Source()

@@ -206,14 +206,15 @@ func (q *runq) loads() (queued, running int) {
 }
 
 // usual is how long most attempts took at most lately, and whether that is so short that
-// few workers do them all. Until some were seen they are taken for long.
-func (q *runq) usual() (usual time.Duration, few bool) {
+// few workers do them all. Until some were seen that is not known, and they are taken for
+// long.
+func (q *runq) usual() (usual time.Duration, few, known bool) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	if q.crew.known < crewLeast {
-		return time.Second, false
+		return time.Second, false, false
 	}
-	return q.crew.usual, q.crew.few()
+	return q.crew.usual, q.crew.few(), true
 }
 
 // begun is how many attempts there were so far.

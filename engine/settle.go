@@ -290,6 +290,7 @@ func (f *flight) finish(outcome Outcome) {
 	if !stuck { // otherwise its code leaves when it returns
 		e.leaveGuard(f)
 	}
+	f.turn.done()
 	e.placeFreed(e.held.Add(-1))
 }
 

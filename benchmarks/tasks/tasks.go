@@ -29,6 +29,7 @@ type shared struct {
 	pub     *bus.Publisher
 	letters *bus.DeadLetters
 	parking *bus.Parking
+	turns   *engine.Turns
 }
 
 // most is the window of a publisher that many share. What waits for its confirmation lies
@@ -50,7 +51,7 @@ func run(parent context.Context, job *work.Job, room int, task func(shared, cont
 	defer cancel()
 	// What is given up must still be settled when ctx has ended.
 	closing := context.WithoutCancel(ctx)
-	s := shared{job: job}
+	s := shared{job: job, turns: engine.NewTurns()}
 	defer engine.NewBallast().Release()
 	if s.bus, err = bus.Connect(ctx, bus.Config{URL: job.URL}); err != nil {
 		return err
@@ -105,7 +106,7 @@ func (s shared) task(ctx context.Context, name string, part work.Part) error {
 	log := slog.Default()
 	e, err := engine.New(engine.Config{
 		Task: engine.Consume(name, transform{s.job}), Source: source, Sinks: map[string]ergon.Sink{"out": sink},
-		Policy: p, App: "bench", Observe: engine.LogEvents(log), Routine: engine.LogsRoutine(log),
+		Policy: p, App: "bench", Observe: engine.LogEvents(log), Routine: engine.LogsRoutine(log), Turns: s.turns,
 	})
 	if err != nil {
 		return errors.Join(err, source.Close(context.WithoutCancel(ctx)))

@@ -15,6 +15,7 @@ type brokenSource struct {
 	fetch func(ctx context.Context, max int) ([]ergon.Delivery, error)
 	close func(ctx context.Context) error
 	ready <-chan struct{}
+	more  func() bool
 }
 
 func (s *brokenSource) Fetch(ctx context.Context, max int) ([]ergon.Delivery, error) {
@@ -36,6 +37,13 @@ func (s *brokenSource) Ready() <-chan struct{} {
 		return s.ready
 	}
 	return s.Source.(ergon.Readier).Ready()
+}
+
+func (s *brokenSource) Backlog() bool {
+	if s.more != nil {
+		return s.more()
+	}
+	return s.Source.(ergon.Backlogger).Backlog()
 }
 
 type brokenSink struct {

@@ -134,6 +134,16 @@ var fetchFaults = []fault{
 	{"ready", "is never ready", func(w *wiring) {
 		w.source = func(src ergon.Source) ergon.Source { return &brokenSource{Source: src, ready: make(chan struct{})} }
 	}},
+	{"backlog", "never has any", func(w *wiring) {
+		w.source = func(src ergon.Source) ergon.Source {
+			return &brokenSource{Source: src, more: func() bool { return false }}
+		}
+	}},
+	{"backlog", "always has some", func(w *wiring) {
+		w.source = func(src ergon.Source) ergon.Source {
+			return &brokenSource{Source: src, more: func() bool { return true }}
+		}
+	}},
 	{"order", "delivers backwards", fetching(func(_ *wiring, src ergon.Source, ctx context.Context, max int) ([]ergon.Delivery, error) {
 		ds, err := src.Fetch(ctx, max)
 		slices.Reverse(ds)

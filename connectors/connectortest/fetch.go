@@ -140,6 +140,31 @@ func ready(s *scene) {
 	}
 }
 
+// backlog: a source that tells whether there was more behind what it fetched tells the
+// truth, also after a Fetch that brought nothing.
+func backlog(s *scene) {
+	src, sink := s.source(), s.sink()
+	b, ok := src.(ergon.Backlogger)
+	if !ok {
+		s.Skipf("the source has no Backlog")
+	}
+	for _, max := range []int{1, 4} {
+		s.send(sink, numbered(fmt.Sprint("tx-", max), 9)...)
+		for left := 9; left > 0; {
+			ds := s.fetch(src, max)
+			left -= len(ds)
+			if b.Backlog() != (left > 0) {
+				s.Fatalf("Backlog is %v after a Fetch that left %d", b.Backlog(), left)
+			}
+			s.ackAll(ds)
+		}
+		s.nothingLeft(src)
+		if b.Backlog() {
+			s.Fatalf("Backlog after a Fetch that found nothing")
+		}
+	}
+}
+
 // order: one source delivers in the order in which sends were confirmed, over
 // fetches of any size.
 func order(s *scene) {

@@ -29,6 +29,7 @@ func Parts() []Part {
 		{Name: "fetch ends with its context", Needs: []Feature{Persistent}, run: fetchEndsWithContext},
 		{Name: "fetch loses nothing", Needs: []Feature{Persistent}, run: fetchLosesNothing},
 		{Name: "ready", Needs: []Feature{Persistent}, run: ready},
+		{Name: "backlog", Needs: []Feature{Persistent}, run: backlog},
 		{Name: "order", Needs: []Feature{Persistent, Ordered}, run: order},
 		{Name: "concurrency", Needs: []Feature{Shared}, run: concurrency},
 

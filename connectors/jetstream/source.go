@@ -67,6 +67,7 @@ type Source struct {
 	puller *bus.Puller
 	parked *parked // nil without parking
 	buf    []*nats.Msg
+	behind bool // more was waiting behind what was fetched; the fetching goroutine's
 	lease  *leases
 
 	health atomic.Pointer[error]
@@ -89,6 +90,7 @@ var (
 	_ ergon.Source         = (*Source)(nil)
 	_ ergon.Readier        = (*Source)(nil)
 	_ ergon.Prefetcher     = (*Source)(nil)
+	_ ergon.Backlogger     = (*Source)(nil)
 	_ ergon.HealthReporter = (*Source)(nil)
 	_ ergon.LagReporter    = (*Source)(nil)
 )
@@ -275,7 +277,11 @@ func (s *Source) fetch(ctx context.Context, max int, other <-chan struct{}) ([]*
 		}
 		msgs, err = s.puller.FetchOr(ctx, max, s.buf[:0], other)
 	}
-	s.buf = msgs
+	s.buf, s.behind = msgs, false
+	if n := len(msgs); n > 0 {
+		meta, _ := bus.ParseReply(msgs[n-1].Reply)
+		s.behind = meta.Pending > 0
+	}
 	return msgs, err
 }
 
@@ -325,6 +331,9 @@ func (s *Source) goes(f func()) bool {
 
 // Ready receives when a Fetch would not wait for a message that was never parked.
 func (s *Source) Ready() <-chan struct{} { return s.puller.Ready() }
+
+// Backlog reports whether the consumer had more behind the messages of the latest Fetch.
+func (s *Source) Backlog() bool { return s.behind }
 
 // Prefetch allows n more to be pulled than a Fetch has room for.
 func (s *Source) Prefetch(n int) { s.puller.SetAhead(n) }

@@ -15,12 +15,14 @@ import (
 type Source struct {
 	q      *Queue
 	ready  chan struct{}
-	closed bool // under the queue's lock
+	behind bool // under the queue's lock, as closed
+	closed bool
 }
 
 var (
-	_ ergon.Source  = (*Source)(nil)
-	_ ergon.Readier = (*Source)(nil)
+	_ ergon.Source     = (*Source)(nil)
+	_ ergon.Readier    = (*Source)(nil)
+	_ ergon.Backlogger = (*Source)(nil)
 )
 
 // Fetch waits for a message. It returns ergon.ErrDrained when the queue has none
@@ -67,7 +69,7 @@ func (s *Source) take(max int) (deliveries []ergon.Delivery, wait func(context.C
 		next, timed := q.next()
 		return nil, func(ctx context.Context) { waitFor(ctx, changed, next, timed) }, nil
 	}
-	if len(q.ready) == 0 {
+	if s.behind = len(q.ready) > 0; !s.behind {
 		select {
 		case <-s.ready: // of what is no longer there
 		default:
@@ -92,6 +94,13 @@ func waitFor(ctx context.Context, changed <-chan struct{}, next time.Time, timed
 
 // Ready receives when there is something to fetch.
 func (s *Source) Ready() <-chan struct{} { return s.ready }
+
+// Backlog reports whether the latest Fetch left something.
+func (s *Source) Backlog() bool {
+	s.q.mu.Lock()
+	defer s.q.mu.Unlock()
+	return s.behind
+}
 
 // Close ends this consumer; the queue and its other consumers go on. A delivery
 // that was never settled comes back when its lease ends, or by Queue.Expire.

@@ -111,7 +111,7 @@ func NewRunner(in runnerIn) (*Runner, error) {
 func (r *Runner) Start(ctx context.Context) (err error) {
 	ctx, uninterrupted := r.opts.interruptible(ctx)
 	defer uninterrupted()
-	r.ballast = engine.NewBallast()
+	r.ballast = engine.NewBallast(len(r.tasks))
 	defer func() {
 		if err != nil {
 			r.fleet.stop()

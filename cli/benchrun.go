@@ -158,7 +158,7 @@ func (r *benchRun) startTask(ctx context.Context) (finish func() error, err erro
 		return nil, errors.Join(err, pub.Close(ctx), source.Close(ctx))
 	}
 	running, stop := context.WithCancel(context.WithoutCancel(ctx))
-	ballast := engine.NewBallast() // as a run of app has it
+	ballast := engine.NewBallast(1) // as a run of app has it
 	var failed error               // read once it has ended
 	go func() {
 		defer close(r.ended)

@@ -29,19 +29,23 @@ func TestBallast(t *testing.T) {
 	before := goal()
 	require.Less(t, before, uint64(room), "these tests hold little")
 
-	b := engine.NewBallast()
-	require.GreaterOrEqual(t, goal(), uint64(room))
+	b := engine.NewBallast(1)
+	one := goal()
+	require.GreaterOrEqual(t, one, uint64(room))
 	b.Release()
 	require.Less(t, goal(), uint64(room))
+	b = engine.NewBallast(101)
+	require.GreaterOrEqual(t, goal(), one+2*100<<19-1<<20, "half a MiB more for each engine, and the heap may grow to twice of it")
+	b.Release()
 
 	debug.SetGCPercent(120)
-	b = engine.NewBallast()
+	b = engine.NewBallast(1)
 	require.Less(t, goal(), uint64(room), "GOGC was set")
 	b.Release()
 
 	debug.SetGCPercent(100)
 	debug.SetMemoryLimit(1 << 30)
-	b = engine.NewBallast()
+	b = engine.NewBallast(1)
 	require.Less(t, goal(), uint64(room), "GOMEMLIMIT was set")
 	b.Release()
 }

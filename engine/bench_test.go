@@ -7,6 +7,7 @@ import (
 	"io"
 	"log/slog"
 	"runtime"
+	"sync"
 	"testing"
 	"time"
 
@@ -37,9 +38,9 @@ func BenchmarkEngine(b *testing.B) {
 			direct func() error
 		}{{"output", consume(score), directOutput}, {"silent", consume(audit), directSilent}} {
 			b.Run(fmt.Sprintf("%s/%d", kind.name, concurrency), func(b *testing.B) {
-				defer engine.NewBallast().Release()
+				defer engine.NewBallast(1).Release()
 				b.ReportAllocs()
-				run := benchEngine(b, kind.task, concurrency)
+				run := benchEngine(b, kind.task, concurrency, b.N, benchQueue(b.N, 0), nil)
 				b.ResetTimer()
 				whole := measure(b, run)
 				b.StopTimer()
@@ -49,6 +50,29 @@ func BenchmarkEngine(b *testing.B) {
 				b.ReportMetric(whole.allocs-direct.allocs-connector.allocs, "engine-allocs/op")
 			})
 		}
+	}
+}
+
+// BenchmarkEngines is one transaction where so many engines share a process, each with a
+// backlog, as BenchmarkEngine has it with outputs and 256 slots. What a bus costs for so
+// many consumers is not in it.
+func BenchmarkEngines(b *testing.B) {
+	for _, engines := range []int{1, 10, 100} {
+		b.Run(fmt.Sprint(engines), func(b *testing.B) {
+			defer engine.NewBallast(engines).Release()
+			b.ReportAllocs()
+			turns, runs := engine.NewTurns(), make([]func(), engines)
+			for i := range runs {
+				queue := benchQueue((b.N+i)/engines, 1)
+				runs[i] = benchEngine(b, consume(score), 256, (b.N+i)/engines, queue, turns)
+			}
+			b.ResetTimer()
+			var all sync.WaitGroup
+			for _, run := range runs {
+				all.Go(run)
+			}
+			all.Wait()
+		})
 	}
 }
 
@@ -67,12 +91,14 @@ func measure(b *testing.B, run func()) cost {
 	return cost{ns: float64(took) / n, allocs: float64(after.Mallocs-before.Mallocs) / n}
 }
 
-// benchQueue holds b.N transactions in all and a few at a time: a backlog in memory
-// would be scanned by the collector in every cycle that the engine causes.
-func benchQueue(b *testing.B) *memory.Queue {
+// benchQueue holds n transactions in all and a few at a time, behind more of which are
+// always there: a backlog in memory would be scanned by the collector in every cycle that
+// the engine causes.
+func benchQueue(n, behind int) *memory.Queue {
 	var queue *memory.Queue
-	left := b.N
+	left := n
 	queue = memory.NewQueue(memory.QueueOptions{Lease: 10 * time.Second, Discard: true, OnFetch: func(max int) error {
+		max, behind = max+behind, 0
 		for ; max > 0 && left > 0; max, left = max-1, left-1 {
 			queue.Push(benchTxs[left%len(benchTxs)])
 		}
@@ -89,8 +115,8 @@ var benchTxs = func() (txs [4096]ergon.Raw) {
 	return txs
 }()
 
-func benchEngine(b *testing.B, task engine.Task, concurrency int) func() {
-	queue := benchQueue(b)
+// benchEngine returns a function that runs an engine to its end, after n transactions.
+func benchEngine(b *testing.B, task engine.Task, concurrency, n int, queue *memory.Queue, turns *engine.Turns) func() {
 	sinks := map[string]ergon.Sink{}
 	if task.Sends() {
 		sinks["out"] = memory.NewSink(memory.SinkOptions{Discard: true})
@@ -100,15 +126,15 @@ func benchEngine(b *testing.B, task engine.Task, concurrency int) func() {
 	log := slog.New(slog.NewTextHandler(io.Discard, nil))
 	e, err := engine.New(engine.Config{
 		Task: task, Source: queue.Source(), Sinks: sinks, Policy: p,
-		Observe: engine.LogEvents(log), Routine: engine.LogsRoutine(log),
+		Observe: engine.LogEvents(log), Routine: engine.LogsRoutine(log), Turns: turns,
 	})
 	if err != nil {
 		b.Fatal(err)
 	}
 	return func() {
 		report, err := e.Run(b.Context())
-		if err != nil || report.Succeeded != int64(b.N) {
-			b.Fatal(report, err)
+		if err != nil || report.Succeeded != int64(n) {
+			b.Error(report, err)
 		}
 	}
 }
@@ -145,7 +171,7 @@ func directSilent() error {
 
 // benchMemory makes the calls that the engine makes to the connector.
 func benchMemory(b *testing.B, sends bool) func() {
-	source, sink := benchQueue(b).Source(), memory.NewSink(memory.SinkOptions{Discard: true})
+	source, sink := benchQueue(b.N, 0).Source(), memory.NewSink(memory.SinkOptions{Discard: true})
 	ok := func(err error) {
 		if err != nil {
 			b.Error(err)

@@ -26,7 +26,7 @@ func BenchmarkRun(b *testing.B) {
 		ratio   float64
 	}{{name: "dark"}, {"sampled out", "traceidratio", 0}, {"1 in 100", "traceidratio", 0.01}, {"all", "traceidratio", 1}} {
 		b.Run(c.name, func(b *testing.B) {
-			defer engine.NewBallast().Release()
+			defer engine.NewBallast(1).Release()
 			var engines []*engine.Engine
 			tel := start(b, telemetry.Config{}, nil)
 			config := engine.Config{App: "bench", Connector: "memory"}

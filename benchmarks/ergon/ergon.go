@@ -32,7 +32,7 @@ func (s sink) Process(ctx context.Context, tx ergon.Transaction[work.In]) (_ erg
 
 // Run works until ctx ends.
 func Run(ctx context.Context, job *work.Job) (err error) {
-	defer engine.NewBallast().Release()
+	defer engine.NewBallast(1).Release()
 	closing := context.WithoutCancel(ctx) // what is given up must still be settled
 	b, err := bus.Connect(ctx, bus.Config{URL: job.URL})
 	if err != nil {

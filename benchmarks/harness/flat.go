@@ -40,7 +40,10 @@ type FlatResult struct {
 	// CPU is what a transaction cost, without Empty: what the same process used that
 	// found no transaction.
 	CPU, Empty time.Duration
-	MaxRSS     int64 // in bytes; 0 where the system does not say
+	// Rate is how many transactions a second were done, the last one of a backlog included,
+	// as far as the server kept up.
+	Rate   float64
+	MaxRSS int64 // in bytes; 0 where the system does not say
 }
 
 // Dimensions are what is varied.
@@ -104,35 +107,37 @@ func Flat(ctx context.Context, o FlatOptions) (results []FlatResult, err error) 
 				return results, fmt.Errorf("%s %d, round %d: %w", set.dimension, set.value, round+1, err)
 			}
 			results = append(results, r)
-			tell(o.Progress, "%s %d round %d/%d: %.2f µs CPU, empty %.1f ms, %.1f MiB", set.dimension, set.value, round+1, o.Rounds,
-				micros(r.CPU), micros(r.Empty)/1000, mebi(r.MaxRSS))
+			tell(o.Progress, "%s %d round %d/%d: %.2f µs CPU, %.0f/s, empty %.1f ms, %.1f MiB", set.dimension, set.value, round+1, o.Rounds,
+				micros(r.CPU), r.Rate, micros(r.Empty)/1000, mebi(r.MaxRSS))
 		}
 	}
 	return results, nil
 }
 
 func (s *stage) flat(ctx context.Context, o FlatOptions, set setting) (FlatResult, error) {
-	empty, err := s.feed(ctx, o, set, 0)
+	empty, _, err := s.feed(ctx, o, set, 0)
 	if err != nil {
 		return FlatResult{}, err
 	}
-	full, err := s.feed(ctx, o, set, set.runs)
+	full, took, err := s.feed(ctx, o, set, set.runs)
+	n := set.backlog * set.runs
 	return FlatResult{
 		Dimension: set.dimension, Value: set.value, Repeats: set.runs,
-		CPU: (full.cpu - empty.cpu) / time.Duration(set.backlog*set.runs), Empty: empty.cpu, MaxRSS: full.MaxRSS,
+		CPU: (full.cpu - empty.cpu) / time.Duration(n), Empty: empty.cpu, Rate: float64(n) / took.Seconds(), MaxRSS: full.MaxRSS,
 	}, err
 }
 
 // feed starts a contender and lets it work off the backlog so many times, each of
-// which is there as a whole before the first of it is delivered.
-func (s *stage) feed(ctx context.Context, o FlatOptions, set setting, times int64) (_ did, err error) {
+// which is there as a whole before the first of it is delivered. It returns how long it
+// took from there.
+func (s *stage) feed(ctx context.Context, o FlatOptions, set setting, times int64) (_ did, took time.Duration, err error) {
 	w := Workloads[0]
 	w.live = true // its stream is filled while the contender is there
 	making, cancel := context.WithTimeout(ctx, 30*time.Second)
 	defer cancel()
 	job, err := s.set(making, w, times*set.backlog, set.tasks)
 	if err != nil {
-		return did{}, err
+		return did{}, 0, err
 	}
 	defer func() { err = errors.Join(err, s.strike(job)) }()
 	job.Concurrency, job.Window = set.slots, max(window, set.slots)
@@ -147,25 +152,30 @@ func (s *stage) feed(ctx context.Context, o FlatOptions, set setting, times int6
 		err = s.waiting(c.ctx, job)
 	}
 	for i := int64(0); i < times && err == nil; i++ {
-		err = s.serveBacklog(c.ctx, job, i*set.backlog, (i+1)*set.backlog)
+		var d time.Duration
+		d, err = s.serveBacklog(c.ctx, job, i*set.backlog, (i+1)*set.backlog)
+		took += d
 	}
 	all, stopped := c.stop()
 	if err = errors.Join(err, stopped); err != nil {
-		return did{}, err
+		return did{}, 0, err
 	}
 	_, err = s.examine(working, set.contender, w, job, job.Inputs, all[0].Report)
-	return all[0], err
+	return all[0], took, err
 }
 
-func (s *stage) serveBacklog(ctx context.Context, job *work.Job, from, to int64) error {
+// serveBacklog returns how long the backlog took from its release on.
+func (s *stage) serveBacklog(ctx context.Context, job *work.Job, from, to int64) (time.Duration, error) {
 	if err := s.hold(ctx, job); err != nil {
-		return err
+		return 0, err
 	}
 	if err := s.pile(ctx, job, from, to); err != nil {
-		return err
+		return 0, err
 	}
 	if err := s.release(ctx, job); err != nil {
-		return err
+		return 0, err
 	}
-	return s.drained(ctx, job, to)
+	began := time.Now()
+	err := s.drained(ctx, job, to)
+	return time.Since(began), err
 }

@@ -17,6 +17,7 @@ W1, CPU time of the contender's process per transaction: what it used, without w
 process used that was started, asked the same way, and was stopped without having got anything
 ("empty"), divided by the number of transactions. Lower is better; flat is ×1.00. All of a backlog is
 stored before any of it is delivered; a small one is repeated within the process. RSS is its peak.
+Rows compare only where tx/s does: a process that waits for the server pays for waking up.
 Tasks share a connection and a publisher; apart, they have a publisher each, as package app does it; raw,
 they are loops by hand.
 `, ThisMachine(), n, rounds)
@@ -47,10 +48,11 @@ they are loops by hand.
 		}
 		middle := median(rows)
 		t := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
-		fmt.Fprintf(t, "\n%s\trepeated\tCPU µs\t×median\tempty ms\tRSS MiB\t\n", dimension)
+		fmt.Fprintf(t, "\n%s\trepeated\tCPU µs\t×median\ttx/s\tempty ms\tRSS MiB\t\n", dimension)
 		for _, v := range values {
-			fmt.Fprintf(t, "%d\t%.0f\t%.2f\t%s\t%.1f\t%.1f\t\n", v,
+			fmt.Fprintf(t, "%d\t%.0f\t%.2f\t%s\t%.0f\t%.1f\t%.1f\t\n", v,
 				of(v, func(r FlatResult) float64 { return float64(r.Repeats) }), of(v, cpu), ratio(of(v, cpu), middle),
+				of(v, func(r FlatResult) float64 { return r.Rate }),
 				of(v, func(r FlatResult) float64 { return micros(r.Empty) / 1000 }),
 				of(v, func(r FlatResult) float64 { return mebi(r.MaxRSS) }))
 		}

@@ -13,13 +13,13 @@ func TestFlatTable(t *testing.T) {
 	for round := range time.Duration(3) { // medians: 10, 20, 40
 		for _, k := range []time.Duration{4, 1, 2} {
 			results = append(results, FlatResult{
-				Dimension: "backlog", Value: int64(k) * 1000, Repeats: 5, CPU: (9 + round) * k * time.Microsecond, Empty: 3 * time.Millisecond, MaxRSS: 32 << 20,
+				Dimension: "backlog", Value: int64(k) * 1000, Repeats: 5, CPU: (9 + round) * k * time.Microsecond, Empty: 3 * time.Millisecond, Rate: 700, MaxRSS: 32 << 20,
 			})
 		}
 	}
 	var text strings.Builder
 	require.NoError(t, FlatTable(&text, 5000, 3, results))
-	require.Regexp(t, `(?s)1000 +5 +10\.00 +0\.50 +3\.0 +32\.0.*2000 +5 +20\.00 +1\.00 .*4000 +5 +40\.00 +2\.00 `, text.String())
+	require.Regexp(t, `(?s)1000 +5 +10\.00 +0\.50 +700 +3\.0 +32\.0.*2000 +5 +20\.00 +1\.00 .*4000 +5 +40\.00 +2\.00 `, text.String())
 	require.Contains(t, text.String(), "n = 5000, medians of 3 rounds")
 	require.NotContains(t, text.String(), "slots")
 }

@@ -52,7 +52,7 @@ func run(parent context.Context, job *work.Job, room int, task func(shared, cont
 	// What is given up must still be settled when ctx has ended.
 	closing := context.WithoutCancel(ctx)
 	s := shared{job: job, turns: engine.NewTurns()}
-	defer engine.NewBallast().Release()
+	defer engine.NewBallast(len(job.Parts)).Release()
 	if s.bus, err = bus.Connect(ctx, bus.Config{URL: job.URL}); err != nil {
 		return err
 	}

@@ -83,7 +83,7 @@ func RunEngineSink(ctx context.Context, job *work.Job) error {
 
 // sending makes the sink, says when all is sent, and waits to be told to end.
 func sending(ctx context.Context, job *work.Job, send func(*http.Sink) error) (err error) {
-	defer engine.NewBallast().Release()
+	defer engine.NewBallast(1).Release()
 	sink, err := http.NewSink(http.SinkOptions{URL: job.Target, Connections: job.Concurrency})
 	if err != nil {
 		return err

@@ -15,7 +15,7 @@ import (
 // RunSource takes requests until ctx ends, and stores them: a receiver without records
 // and the publisher of JetStream, on their defaults.
 func RunSource(ctx context.Context, job *work.Job) (err error) {
-	defer engine.NewBallast().Release()
+	defer engine.NewBallast(0).Release()
 	closing := context.WithoutCancel(ctx) // what is under way still gets its answer
 	b, err := bus.Connect(ctx, bus.Config{URL: job.URL})
 	if err != nil {

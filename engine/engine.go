@@ -96,6 +96,7 @@ type Engine struct {
 	prefetcher ergon.Prefetcher // the source, if it is one
 	asked      int              // of it, beyond a fetch; the fetch loop's
 	turns      *Turns           // nil for none
+	turnsHeld  holder
 	backlog    ergon.Backlogger // the source, if it is one
 	crowded    atomic.Bool      // the latest turn had to be waited for
 	pace       pace

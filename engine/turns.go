@@ -32,20 +32,31 @@ const (
 // whose source says that more waits behind what it fetched ([ergon.Backlogger]), needs one:
 // what waits for a service is not held up, nor what has little to do. A turn that lasts for
 // 100 ms counts no longer: an engine whose outputs are not confirmed keeps no other waiting.
+// And no engine waits for itself: what one alone may hold, its own window says.
 type Turns struct {
 	mu    sync.Mutex
 	most  int
 	first *turn // of the open ones, the oldest
 	last  *turn
 	open  int
-	line  []chan *turn // of those who wait, the longest first; each has room for one
-	timer *time.Timer  // looks whether the oldest has lasted too long; nil until somebody waits
+	line  []waiting   // the longest first
+	timer *time.Timer // looks whether the oldest has lasted too long; nil until somebody waits
 	armed bool
+}
+
+// holder is an engine: how many open turns it has, under Turns.mu.
+type holder struct{ open int }
+
+// waiting is a holder that is in line.
+type waiting struct {
+	by    *holder
+	given chan *turn // has room for one
 }
 
 // turn is one that an engine has. Its methods may be called on nil: the engine needed none.
 type turn struct {
 	of           *Turns
+	by           *holder
 	before, next *turn
 	began        time.Time
 	left         atomic.Int64 // flights that have not ended, and one for the loop that fetches them
@@ -57,15 +68,15 @@ type turn struct {
 func NewTurns() *Turns { return &Turns{most: turnsPerCore * runtime.GOMAXPROCS(0)} }
 
 // take waits for a turn, and tells whether it had to. It returns nil when ctx ends.
-func (t *Turns) take(ctx context.Context) (got *turn, waited bool) {
+func (t *Turns) take(ctx context.Context, by *holder) (got *turn, waited bool) {
 	t.mu.Lock()
-	if t.open < t.most && len(t.line) == 0 {
-		got = t.begin()
+	if len(t.line) == 0 && t.may(by) {
+		got = t.begin(by)
 		t.mu.Unlock()
 		return got, false
 	}
 	c := make(chan *turn, 1)
-	t.line = append(t.line, c)
+	t.line = append(t.line, waiting{by, c})
 	t.watch()
 	t.mu.Unlock()
 	select {
@@ -75,11 +86,12 @@ func (t *Turns) take(ctx context.Context) (got *turn, waited bool) {
 	}
 	t.mu.Lock()
 	for i := range t.line {
-		if t.line[i] == c {
+		if t.line[i].given == c {
 			t.line = append(t.line[:i], t.line[i+1:]...)
 			break
 		}
 	}
+	t.serve() // who stood behind may have another bound
 	t.mu.Unlock()
 	select {
 	case got = <-c: // given before it could leave the line
@@ -89,9 +101,13 @@ func (t *Turns) take(ctx context.Context) (got *turn, waited bool) {
 	return nil, true
 }
 
-// begin opens a turn. The caller holds the lock, as of all that follow but done.
-func (t *Turns) begin() *turn {
-	n := &turn{of: t, before: t.last, began: time.Now()}
+// may reports whether the others leave room for a turn. The caller holds the lock, as of
+// all that follow but done.
+func (t *Turns) may(by *holder) bool { return t.open-by.open < t.most }
+
+// begin opens a turn.
+func (t *Turns) begin(by *holder) *turn {
+	n := &turn{of: t, by: by, before: t.last, began: time.Now()}
 	n.left.Store(1)
 	if t.last == nil {
 		t.first = n
@@ -100,6 +116,7 @@ func (t *Turns) begin() *turn {
 	}
 	t.last = n
 	t.open++
+	by.open++
 	return n
 }
 
@@ -121,8 +138,14 @@ func (t *Turns) end(n *turn) {
 	}
 	n.before, n.next = nil, nil
 	t.open--
-	if len(t.line) > 0 && t.open < t.most {
-		t.line[0] <- t.begin()
+	n.by.open--
+	t.serve()
+}
+
+// serve gives who has waited longest what there is room for.
+func (t *Turns) serve() {
+	for len(t.line) > 0 && t.may(t.line[0].by) {
+		t.line[0].given <- t.begin(t.line[0].by)
 		t.line = t.line[1:]
 	}
 }
@@ -172,7 +195,7 @@ func (n *turn) done() {
 func (e *Engine) turn(ctx context.Context) (got *turn, waited bool) {
 	if e.turns != nil && e.backlog != nil && e.backlog.Backlog() {
 		if _, few, _ := e.runq.usual(); few {
-			got, waited = e.turns.take(ctx)
+			got, waited = e.turns.take(ctx, &e.turnsHeld)
 		}
 	}
 	e.crowded.Store(waited)

@@ -13,7 +13,7 @@ import (
 func inLine(ctx context.Context, turns *Turns) <-chan *turn {
 	c := make(chan *turn, 1)
 	go func() {
-		got, _ := turns.take(ctx)
+		got, _ := turns.take(ctx, &holder{})
 		c <- got
 	}()
 	synctest.Wait()
@@ -22,7 +22,7 @@ func inLine(ctx context.Context, turns *Turns) <-chan *turn {
 
 func nextTurn(t *testing.T, turns *Turns) *turn {
 	t.Helper()
-	got, waited := turns.take(t.Context())
+	got, waited := turns.take(t.Context(), &holder{})
 	require.False(t, waited)
 	return got
 }
@@ -100,6 +100,36 @@ func TestWhoGivesUpLeavesTheLine(t *testing.T) {
 			(<-stays).done()
 			nextTurn(t, turns).done()
 		}
+	})
+}
+
+// One that has all turns has as many more, until another one wants some.
+func TestNobodyWaitsForItself(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		turns, one := &Turns{most: 2}, &holder{}
+		var all []*turn
+		for range 5 {
+			got, waited := turns.take(t.Context(), one)
+			require.False(t, waited)
+			all = append(all, got)
+		}
+		other, second := inLine(t.Context(), turns), make(chan *turn, 1)
+		require.Empty(t, other)
+		go func() {
+			got, _ := turns.take(t.Context(), one)
+			second <- got
+		}()
+		synctest.Wait()
+		require.Empty(t, second, "it stands in line like everybody")
+		for _, n := range all[:3] {
+			n.done()
+			synctest.Wait()
+			require.Empty(t, other)
+		}
+		all[3].done()
+		(<-other).done()
+		(<-second).done()
+		all[4].done()
 	})
 }
 

@@ -159,7 +159,7 @@ func (r *benchRun) startTask(ctx context.Context) (finish func() error, err erro
 	}
 	running, stop := context.WithCancel(context.WithoutCancel(ctx))
 	ballast := engine.NewBallast(1) // as a run of app has it
-	var failed error               // read once it has ended
+	var failed error                // read once it has ended
 	go func() {
 		defer close(r.ended)
 		_, failed = e.Run(running)

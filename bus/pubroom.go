@@ -9,7 +9,9 @@ import (
 //
 // What was freed first is taken first: what was freed last is still in the caches of
 // another core. But a number that was never taken is taken only while no other is free: so
-// what a Publisher has touched is as much as it has needed at a time. Who finds nothing free is woken in a chain, first come first served: a slot
+// what a Publisher has touched is as much as it has needed at a time.
+//
+// Who finds nothing free is woken in a chain, first come first served: a slot
 // that comes free wakes at most one, and that one, once it runs, wakes the next if there is
 // more. What comes free meanwhile it may take itself for its next messages. Handed to
 // whoever waits, each slot would cost a switch, and with many tasks each message would be

@@ -28,11 +28,12 @@ const (
 // turns a few engines hold a large batch each while the others wait in line.
 //
 // A turn is a fetch, and all that it brought until that is settled; 4 for each core are
-// open at a time, and who waits is served in order. Only an engine whose attempts just compute, and
-// whose source says that more waits behind what it fetched ([ergon.Backlogger]), needs one:
-// what waits for a service is not held up, nor what has little to do. A turn that lasts for
-// 100 ms counts no longer: an engine whose outputs are not confirmed keeps no other waiting.
-// And no engine waits for itself: what one alone may hold, its own window says.
+// open at a time, and who waits is served in order. Only an engine whose attempts just
+// compute, and whose source says that more waits behind what it fetched
+// ([ergon.Backlogger]), needs one: what waits for a service is not held up, nor what has
+// little to do. A turn that lasts for 100 ms counts no longer: an engine whose outputs are
+// not confirmed keeps no other waiting. And no engine waits for itself: what one alone may
+// hold, its own window says.
 type Turns struct {
 	mu    sync.Mutex
 	most  int

@@ -51,7 +51,7 @@ func (b *Bus) DeadLetterAt(ctx context.Context, stream string, seq uint64) (Dead
 		return DeadRecord{}, fmt.Errorf("dead letter %d of %q: %w", seq, stream, ErrNoDeadLetter)
 	}
 	if err != nil {
-		return DeadRecord{}, fmt.Errorf("read dead letters of %q: %w", stream, err)
+		return DeadRecord{}, fmt.Errorf("dead letter %d of %q could not be read: %w", seq, stream, err)
 	}
 	r := ParseDeadLetter(m.Msg)
 	r.Stream, r.Sequence, r.StoredAt, r.whole = stream, seq, m.StoredAt, true

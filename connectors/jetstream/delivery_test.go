@@ -48,15 +48,18 @@ func TestASlowDeliveryKeepsNoOther(t *testing.T) {
 			}
 		}
 	}()
-	runtime.GC()
-	kept := 0
-	for _, p := range payloads {
-		if p.Value() != nil {
-			kept++
+	kept := func() (n int) {
+		runtime.GC()
+		for _, p := range payloads {
+			if p.Value() != nil {
+				n++
+			}
 		}
+		return n
 	}
-	// nats.go holds the last that came, for a moment.
-	require.LessOrEqual(t, kept, 1, "of %d", len(payloads))
+	// nats.go holds the last that came until the next one does, and goroutines that have
+	// just settled one may have it on their stacks for a moment.
+	require.Eventually(t, func() bool { return kept() <= 1 }, 5*time.Second, time.Millisecond, "of %d more than one is kept", len(payloads))
 	require.JSONEq(t, `{"n":0}`, string(slow.Transaction().Payload()))
 	settle(t, slow, ergon.Settlement{Kind: ergon.Ack})
 	require.NoError(t, s.Close(t.Context()))

@@ -25,6 +25,9 @@ type Bus struct {
 	js        jetstream.JetStream
 	apiPrefix string // of JetStream's API, with its trailing dot
 
+	confirmerMu sync.Mutex
+	confirmer   *confirmer // nil until there is a Publisher
+
 	closing sync.Once
 	closed  chan struct{} // both connections have ended
 }
@@ -147,7 +150,7 @@ func (b *Bus) Close(ctx context.Context) error {
 
 // shut closes the connections and waits until nats.go has said so: the closed
 // handler is the last callback of a connection, so nothing of ours is called
-// after this.
+// after this; and what the Publishers share has ended.
 func (b *Bus) shut() {
 	for _, c := range []*conn{b.publish, b.consume} {
 		if c == nil {
@@ -157,6 +160,7 @@ func (b *Bus) shut() {
 		c.nc.Close()
 		<-c.ended
 	}
+	b.endConfirmer()
 }
 
 // flush wants a deadline, because nats.go refuses to flush without one.

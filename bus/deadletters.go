@@ -124,7 +124,7 @@ func (l *DeadLetters) Subject(task string) string {
 // themselves are [ErrTooLarge].
 func (l *DeadLetters) Store(ctx context.Context, orig *nats.Msg, d DeadLetter, done func(error)) {
 	m := DeadMessage(orig, l.Subject(d.Task), d)
-	if err := fit(m, l.pub.bus.publish.nc.MaxPayload()); err != nil {
+	if err := fit(m, l.pub.Bus().publish.nc.MaxPayload()); err != nil {
 		l.apart(ctx, m, fmt.Errorf("store dead letter: %w", err), done)
 		return
 	}

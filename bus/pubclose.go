@@ -40,14 +40,9 @@ func (p *Publisher) Close(ctx context.Context) error {
 		err = p.flush(ctx)
 		if err != nil {
 			err = fmt.Errorf("close publisher: %w", err)
-			p.each(func(_ uint32, s *slot) (bool, error) { return true, s.abandoned() })
+			p.confirmer.each(func(s *slot) (bool, error) { return s.of == p, s.abandoned() })
 		}
-		close(p.stop)
-		<-p.swept
-		p.bus.publish.unwatch(p)
-		if uerr := p.sub.Unsubscribe(); uerr != nil && !p.bus.publish.nc.IsClosed() && err == nil {
-			err = fmt.Errorf("close publisher: %w", uerr)
-		}
+		p.confirmer.leave(p)
 		close(p.done)
 	})
 	<-p.done

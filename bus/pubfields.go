@@ -26,7 +26,7 @@ func (p *Publisher) write(m nats.Msg, fields []Field) error {
 	if len(fields) > 0 {
 		w.msg.Header = w.set(fields)
 	}
-	err := p.bus.publish.nc.PublishMsg(&w.msg)
+	err := p.confirmer.bus.publish.nc.PublishMsg(&w.msg)
 	w.msg = nats.Msg{}
 	p.wires.Put(w)
 	return err

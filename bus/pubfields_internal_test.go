@@ -79,7 +79,7 @@ func BenchmarkWrite(b *testing.B) {
 	nc, err := nats.Connect("", nats.InProcessServer(sink{}), nats.NoReconnect())
 	require.NoError(b, err)
 	defer nc.Close()
-	p := &Publisher{bus: &Bus{publish: &conn{nc: nc}}}
+	p := &Publisher{confirmer: &confirmer{bus: &Bus{publish: &conn{nc: nc}}}}
 	var created [64]string
 	for i := range created {
 		created[i] = time.Unix(int64(i), 0).UTC().Format(time.RFC3339Nano)

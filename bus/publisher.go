@@ -4,8 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strconv"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -54,29 +52,23 @@ func (a PubAck) From(stream string) bool { return ackFrom(a.raw, stream) }
 
 // A Publisher publishes messages and reports, for each, whether a stream has
 // stored it. It costs no map entry, no future, no goroutine and no decoding of
-// JSON per message: a message occupies one of Window slots, whose number is in
-// the reply subject.
+// JSON per message: a message occupies a slot, whose number is in the reply subject, and
+// at most Window slots are a Publisher's at a time.
 //
 // All methods may be called concurrently.
 type Publisher struct {
-	bus     *Bus
-	timeout time.Duration
-	prefix  string // of reply subjects, with its trailing dot
-	sub     *nats.Subscription
-	slots   slots
-	wires   sync.Pool // of *wire
-	room    *room
+	confirmer *confirmer
+	timeout   time.Duration
+	wires     sync.Pool // of *wire
+	room      *room
 
-	shut  atomic.Bool // begin nothing any more
-	once  sync.Once
-	done  chan struct{} // Close has ended
-	kick  chan struct{} // the sweeper is to look now
-	stop  chan struct{} // the sweeper is to end
-	swept chan struct{} // it has
+	shut atomic.Bool // begin nothing any more
+	once sync.Once
+	done chan struct{} // Close has ended
 }
 
-// NewPublisher makes a Publisher and starts its sweeper, the one goroutine that
-// ends and resends what got no answer. Its maker closes it.
+// NewPublisher makes a Publisher. The first one of a Bus starts what all of them share,
+// which ends with the Bus. Its maker closes it.
 func (b *Bus) NewPublisher(cfg PublisherConfig) (*Publisher, error) {
 	if cfg.Window == 0 {
 		cfg.Window = DefaultWindow
@@ -87,32 +79,17 @@ func (b *Bus) NewPublisher(cfg PublisherConfig) (*Publisher, error) {
 	if cfg.Window < 1 || cfg.Window > 1<<20 || cfg.Timeout < 0 {
 		return nil, fmt.Errorf("new publisher: window %d must be 1 to %d, and timeout %s above 0", cfg.Window, 1<<20, cfg.Timeout)
 	}
-	nc := b.publish.nc
-	p := &Publisher{
-		bus:     b,
-		timeout: cfg.Timeout,
-		prefix:  nc.NewInbox() + ".",
-		slots:   newSlots(cfg.Window),
-		room:    newRoom(cfg.Window),
-		done:    make(chan struct{}),
-		kick:    make(chan struct{}, 1),
-		stop:    make(chan struct{}),
-		swept:   make(chan struct{}),
-	}
-	var err error
-	if p.sub, err = nc.Subscribe(p.prefix+"*.*", p.receive); err != nil {
-		return nil, fmt.Errorf("new publisher: %w", subscribeError(err))
-	}
-	if err := p.sub.SetPendingLimits(-1, -1); err != nil { // the window bounds it
+	c, err := b.confirming()
+	if err != nil {
 		return nil, fmt.Errorf("new publisher: %w", err)
 	}
-	b.publish.watch(p)
-	go p.sweep()
+	p := &Publisher{confirmer: c, timeout: cfg.Timeout, room: newRoom(&c.slots, cfg.Window), done: make(chan struct{})}
+	c.join(p)
 	return p, nil
 }
 
 // Bus is where it publishes.
-func (p *Publisher) Bus() *Bus { return p.bus }
+func (p *Publisher) Bus() *Bus { return p.confirmer.bus }
 
 // Publish sends m to the stream that stores its subject and returns; done is
 // then called exactly once, from any goroutine, possibly before Publish
@@ -122,8 +99,8 @@ func (p *Publisher) Bus() *Bus { return p.bus }
 // [Permanent] tells which of them would come again.
 //
 // While the window is full Publish waits, until ctx ends or the Publisher is
-// closed. So done must not call it: the goroutine that calls done is often the
-// only one that can free a slot. For the same reason done must not block.
+// closed. So done must not call it, on no Publisher of the Bus: the goroutine that calls
+// done is often the only one that can free a slot. For the same reason done must not block.
 //
 // After sending, the end of ctx changes nothing, except that its deadline, if
 // it is before Timeout's, ends the waiting with [ErrUnknown].
@@ -162,7 +139,7 @@ func (p *Publisher) publish(ctx context.Context, m nats.Msg, fields []Field, don
 	if d, ok := ctx.Deadline(); ok && d.Before(deadline) {
 		deadline = d
 	}
-	s := p.slots.at(i)
+	s := p.confirmer.slots.at(uint64(i))
 	s.mu.Lock()
 	if p.shut.Load() { // read under the lock: Close fails what it finds in the slots after setting it
 		s.mu.Unlock()
@@ -173,80 +150,7 @@ func (p *Publisher) publish(ctx context.Context, m nats.Msg, fields []Field, don
 	var gen uint32
 	m.Reply, gen = s.begin(p, i, m, fields, deadline, done)
 	s.mu.Unlock()
-	p.sent(i, gen, p.write(m, fields))
-}
-
-// sent deals with what PublishMsg returned.
-func (p *Publisher) sent(i, gen uint32, err error) {
-	switch {
-	case err == nil:
-		err = p.slots.at(i).written(gen, nil)
-	case errors.Is(err, nats.ErrMaxPayload):
-		err = fmt.Errorf("%w: %d bytes of payload with headers, the server takes %d",
-			ErrTooLarge, p.slots.at(i).size(gen), p.bus.publish.nc.MaxPayload())
-	case errors.Is(err, nats.ErrConnectionClosed), errors.Is(err, nats.ErrConnectionDraining):
-		err = fmt.Errorf("%w: %w", ErrClosed, err)
-	case Permanent(err):
-	default:
-		err = p.slots.at(i).written(gen, err)
-	}
-	if err != nil {
-		p.finish(i, gen, PubAck{}, err)
-	}
-}
-
-// receive is nats.go's callback for replies: a confirmation, a refusal, or the
-// server's word that nobody listens.
-func (p *Publisher) receive(m *nats.Msg) {
-	slotPart, genPart, _ := strings.Cut(m.Subject[min(len(p.prefix), len(m.Subject)):], ".")
-	n, ok1 := parseUint(slotPart)
-	g, ok2 := parseUint(genPart)
-	if !ok1 || !ok2 || !p.slots.has(n) || g > 1<<32-1 {
-		return
-	}
-	i, gen := uint32(n), uint32(g)
-	if len(m.Data) == 0 {
-		if first(m.Header, statusHeader) == "503" {
-			p.noResponders(i, gen)
-		}
-		return
-	}
-	seq, duplicate, ok := parsePubAck(m.Data)
-	if ok {
-		p.finish(i, gen, PubAck{Sequence: seq, Duplicate: duplicate, raw: m.Data}, nil)
-		return
-	}
-	if api := parseRefusal(m.Data); api != nil {
-		p.finish(i, gen, PubAck{}, api)
-		return
-	}
-	// Somebody else answers on this subject too. The stream's own word may
-	// still come.
-	s := p.slots.at(i)
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.state == slotSent && s.gen == gen {
-		s.strange = true
-	}
-}
-
-// finish ends the use gen of slot i, unless it has ended. The slot is free only
-// after done has returned, so that who flushes knows that nothing is being reported
-// any more.
-func (p *Publisher) finish(i, gen uint32, ack PubAck, err error) {
-	s := p.slots.at(i)
-	s.mu.Lock()
-	if s.state == slotFree || s.gen != gen {
-		s.mu.Unlock()
-		return
-	}
-	done, subject := s.end(&ack)
-	s.mu.Unlock()
-	if err != nil {
-		err = publishError(subject, err)
-	}
-	done(ack, err)
-	p.room.put(i)
+	p.confirmer.sent(i, gen, p.write(m, fields))
 }
 
 func publishError(subject string, err error) error {
@@ -256,15 +160,4 @@ func publishError(subject string, err error) error {
 		return fmt.Errorf("publish: %w", err)
 	}
 	return fmt.Errorf("publish to %q: %w", subject, err)
-}
-
-// replyTo is the reply subject of one use of a slot. It is built for each: with
-// one string per slot a second reply to an earlier use (from a stream in
-// another account, say) would confirm a message that was never stored.
-func (p *Publisher) replyTo(i, gen uint32) string {
-	var buf [96]byte
-	b := append(buf[:0], p.prefix...)
-	b = strconv.AppendUint(b, uint64(i), 10)
-	b = append(b, '.')
-	return string(strconv.AppendUint(b, uint64(gen), 10))
 }

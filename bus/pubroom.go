@@ -2,32 +2,27 @@ package bus
 
 import (
 	"context"
-	"sync"
 )
 
-// room hands out the numbers of a Publisher's free slots.
+// room is a Publisher's share of the slots: its window, and who waits for a place in it.
 //
-// What was freed first is taken first: what was freed last is still in the caches of
-// another core. But a number that was never taken is taken only while no other is free: so
-// what a Publisher has touched is as much as it has needed at a time.
-//
-// Who finds nothing free is woken in a chain, first come first served: a slot
+// Who finds no place is woken in a chain, first come first served: a slot
 // that comes free wakes at most one, and that one, once it runs, wakes the next if there is
 // more. What comes free meanwhile it may take itself for its next messages. Handed to
 // whoever waits, each slot would cost a switch, and with many tasks each message would be
 // another one's than the one before.
+//
+// All rooms of a connection have one lock, that of the slots: a message takes a place and a
+// slot together.
 type room struct {
-	mu      sync.Mutex
-	free    []uint32 // a ring
-	made    int      // numbers that were ever taken, and the first few: all below it
-	first   int      // of those that are free
-	left    int      // how many those are
-	head    *waiter  // who has waited longest
+	slots   *slots
+	size    int
+	taken   int
+	head    *waiter // who has waited longest
 	tail    *waiter
 	waking  bool // one was given a slot and has not run yet
 	shut    bool // nothing is handed out any more
 	current *era
-	eras    []*era // in which each slot was taken
 }
 
 // waiter is a call that waits for a slot.
@@ -47,37 +42,31 @@ type era struct {
 	after *era
 }
 
-func newRoom(size int) *room {
-	r := &room{free: make([]uint32, size), eras: make([]*era, size), current: &era{over: make(chan struct{})}}
-	r.left = min(slotChunk, size)
-	r.made = r.left
-	for i := range r.made {
-		r.free[i] = uint32(i)
-	}
-	return r
+func newRoom(s *slots, size int) *room {
+	return &room{slots: s, size: size, current: &era{over: make(chan struct{})}}
 }
 
 // take waits for a slot until ctx ends (ctx's error) or the room is closed (ErrClosed).
 func (r *room) take(ctx context.Context) (uint32, error) {
-	r.mu.Lock()
+	r.slots.mu.Lock()
 	if r.shut {
-		r.mu.Unlock()
+		r.slots.mu.Unlock()
 		return 0, ErrClosed
 	}
 	if r.some() {
 		i := r.pop()
-		r.mu.Unlock()
+		r.slots.mu.Unlock()
 		return i, nil
 	}
 	w := &waiter{given: make(chan struct{}, 1)}
 	r.enqueue(w)
-	r.mu.Unlock()
+	r.slots.mu.Unlock()
 	select {
 	case <-w.given:
 	case <-ctx.Done():
 	}
-	r.mu.Lock()
-	defer r.mu.Unlock()
+	r.slots.mu.Lock()
+	defer r.slots.mu.Unlock()
 	switch {
 	case w.refused:
 		return 0, ErrClosed
@@ -92,21 +81,18 @@ func (r *room) take(ctx context.Context) (uint32, error) {
 
 // put gives a slot back.
 func (r *room) put(i uint32) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
+	r.slots.mu.Lock()
+	defer r.slots.mu.Unlock()
 	r.back(i)
 }
 
 // back is put for a caller that holds the lock.
 func (r *room) back(i uint32) {
-	last := r.first + r.left
-	if last >= len(r.free) {
-		last -= len(r.free)
-	}
-	r.free[last] = i
-	r.left++
-	e := r.eras[i]
-	r.eras[i] = nil
+	s := r.slots.at(uint64(i))
+	e := s.era
+	s.era = nil
+	r.slots.push(i)
+	r.taken--
 	e.open--
 	r.end(e)
 	r.wake()
@@ -125,22 +111,14 @@ func (r *room) wake() {
 	w.given <- struct{}{}
 }
 
-// some reports whether a number can be taken.
-func (r *room) some() bool { return r.left > 0 || r.made < len(r.free) }
+// some reports whether there is a place.
+func (r *room) some() bool { return r.taken < r.size }
 
 func (r *room) pop() uint32 {
-	i := uint32(r.made)
-	if r.left == 0 {
-		r.made++
-	} else {
-		i = r.free[r.first]
-		r.left--
-		if r.first++; r.first == len(r.free) {
-			r.first = 0
-		}
-	}
-	r.eras[i] = r.current
+	i := r.slots.pop()
+	r.slots.at(uint64(i)).era = r.current
 	r.current.open++
+	r.taken++
 	return i
 }
 
@@ -167,17 +145,17 @@ func (r *room) remove(w *waiter) {
 	}
 }
 
-// used is how many slots are taken.
+// used is how many places are taken.
 func (r *room) used() int {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return r.made - r.left
+	r.slots.mu.Lock()
+	defer r.slots.mu.Unlock()
+	return r.taken
 }
 
 // flush returns a channel that is closed once every slot that is taken now was put back.
 func (r *room) flush() <-chan struct{} {
-	r.mu.Lock()
-	defer r.mu.Unlock()
+	r.slots.mu.Lock()
+	defer r.slots.mu.Unlock()
 	e := r.current
 	r.current = &era{over: make(chan struct{}), open: 1}
 	e.ended, e.after = true, r.current
@@ -198,8 +176,8 @@ func (r *room) end(e *era) {
 
 // close refuses whoever waits or comes.
 func (r *room) close() {
-	r.mu.Lock()
-	defer r.mu.Unlock()
+	r.slots.mu.Lock()
+	defer r.slots.mu.Unlock()
 	r.shut = true
 	for w := r.head; w != nil; w = w.next {
 		w.refused = true

@@ -30,7 +30,7 @@ func takes(ctx context.Context, r *room) taker {
 
 // full returns a room of which everything is taken.
 func full(t *testing.T, size int) *room {
-	r := newRoom(size)
+	r := newRoom(new(slots), size)
 	for range size {
 		_, err := r.take(t.Context())
 		require.NoError(t, err)
@@ -44,12 +44,13 @@ func TestRoomServesInOrder(t *testing.T) {
 		first, second, third := takes(t.Context(), r), takes(t.Context(), r), takes(t.Context(), r)
 		r.put(2)
 		synctest.Wait()
-		require.EqualValues(t, 2, <-first.slot)
+		require.Len(t, first.slot, 1)
 		require.Empty(t, second.slot)
 		r.put(0)
 		r.put(1)
 		synctest.Wait()
-		require.ElementsMatch(t, []uint32{0, 1}, []uint32{<-second.slot, <-third.slot}, "one is woken by the other")
+		require.Len(t, second.slot, 1)
+		require.Len(t, third.slot, 1, "one is woken by the other")
 		require.Equal(t, 3, r.used())
 	})
 }
@@ -59,16 +60,17 @@ func TestRoomWakesOneAtATime(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := full(t, 4)
 		first, second := takes(t.Context(), r), takes(t.Context(), r)
-		r.mu.Lock() // nobody runs in between
+		r.slots.mu.Lock() // nobody runs in between
 		for i := range uint32(4) {
 			r.back(i)
 		}
-		left := r.left
-		r.mu.Unlock()
-		require.Equal(t, 3, left, "the first has one, and wakes the second when it runs")
+		taken := r.taken
+		r.slots.mu.Unlock()
+		require.Equal(t, 1, taken, "the first has one, and wakes the second when it runs")
 		synctest.Wait()
-		require.EqualValues(t, 0, <-first.slot)
-		require.EqualValues(t, 1, <-second.slot)
+		<-first.slot
+		<-second.slot
+		require.Equal(t, 2, r.used())
 	})
 }
 
@@ -116,7 +118,7 @@ func TestRoomLosesNoSlot(t *testing.T) {
 // nothing that came later.
 func TestRoomFlush(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r := newRoom(3)
+		r := newRoom(new(slots), 3)
 		over := func(c <-chan struct{}) bool {
 			select {
 			case <-c:
@@ -165,28 +167,68 @@ func TestRoomClose(t *testing.T) {
 	})
 }
 
-// Memory is touched by what is needed at a time, not by how many there were.
-func TestRoomTakesNoNewNumberWhileOneIsFree(t *testing.T) {
-	r := newRoom(1000)
-	top := func(together int) (most uint32) {
-		for range 400 {
-			taken := map[uint32]bool{}
-			for range together {
+// Memory is touched by what is needed at a time, not by how many there were, nor by how many
+// rooms there are.
+func TestSlotsAreMadeWhileNoneIsFree(t *testing.T) {
+	var all slots
+	rooms := make([]*room, 100)
+	for i := range rooms {
+		rooms[i] = newRoom(&all, 1000)
+	}
+	made := func(together int) int {
+		for k := range 400 {
+			taken := map[uint32]*room{}
+			for n := range together {
+				r := rooms[(k+n)%len(rooms)]
 				i, err := r.take(t.Context())
 				require.NoError(t, err)
-				require.False(t, taken[i], "number %d was given twice", i)
-				taken[i], most = true, max(most, i)
+				require.Nil(t, taken[i], "number %d was given twice", i)
+				taken[i] = r
 			}
-			require.Equal(t, together, r.used())
-			for i := range taken {
+			require.Equal(t, together, all.used())
+			for i, r := range taken {
 				r.put(i)
 			}
 		}
-		return most
+		require.Zero(t, all.used())
+		return len(all.all()) * slotChunk
 	}
-	require.EqualValues(t, slotChunk-1, top(3))
-	require.EqualValues(t, slotChunk-1, top(slotChunk))
-	require.EqualValues(t, slotChunk, top(slotChunk+1))
-	require.EqualValues(t, 999, top(1000))
-	require.EqualValues(t, 999, top(3), "what was made is used in turn")
+	require.Equal(t, slotChunk, made(3))
+	require.Equal(t, slotChunk, made(slotChunk))
+	require.Equal(t, 2*slotChunk, made(slotChunk+1))
+	require.Equal(t, 16*slotChunk, made(1000))
+	require.Equal(t, 16*slotChunk, made(3), "what was made is used again")
+}
+
+// One that is full holds up nobody but itself, and what it gives back wakes its own.
+func TestRoomsShareSlotsAndNoPlaces(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var all slots
+		mine, other := newRoom(&all, 1), newRoom(&all, 2)
+		i, err := mine.take(t.Context())
+		require.NoError(t, err)
+		waiting := takes(t.Context(), mine)
+		for range 2 {
+			_, err := other.take(t.Context())
+			require.NoError(t, err)
+		}
+		others := takes(t.Context(), other)
+		over := other.flush()
+		mine.put(i)
+		synctest.Wait()
+		require.Len(t, waiting.slot, 1)
+		require.Empty(t, others.slot)
+		require.Equal(t, 1, mine.used())
+		require.Equal(t, 2, other.used())
+		mine.close()
+		mine.put(<-waiting.slot)
+		select {
+		case <-over:
+			t.Fatal("a flush waits for its own room")
+		default:
+		}
+		other.close()
+		synctest.Wait()
+		require.ErrorIs(t, <-others.err, ErrClosed)
+	})
 }

@@ -8,15 +8,17 @@ import (
 	"text/tabwriter"
 )
 
-// FlatTable writes a table per dimension: medians of the rounds, and how each row's
-// CPU time compares with the median of the rows.
+// FlatTable writes a table per dimension: medians of the rounds, how each row's CPU time
+// compares with the median of the rows, and how far the least and the most are from the middle
+// between them.
 func FlatTable(w io.Writer, n int64, rounds int, results []FlatResult) error {
 	fmt.Fprintf(w, `%s
 n = %d, medians of %d rounds.
 W1, CPU time of the contender's process per transaction: what it used, without what the same
 process used that was started, asked the same way, and was stopped without having got anything
-("empty"), divided by the number of transactions. Lower is better; flat is ×1.00. All of a backlog is
-stored before any of it is delivered; a small one is repeated within the process. RSS is its peak.
+("empty"), divided by the number of transactions. Lower is better; flat is ×1.00. Below a
+table stands how far the least and the most are from the middle between them. All of a backlog is stored
+before any of it is delivered; a small one is repeated within the process. RSS is its peak.
 Rows compare only where tx/s does: a process that waits for the server pays for waking up.
 Tasks share a connection and a publisher; apart, they have a publisher each, as package app does it; raw,
 they are loops by hand.
@@ -59,8 +61,18 @@ they are loops by hand.
 		if err := t.Flush(); err != nil {
 			return err
 		}
+		fmt.Fprintf(w, "±%.1f %%\n", spread(rows))
 	}
 	return nil
+}
+
+// spread is how far the outermost are from their middle, in percent of it.
+func spread(all []float64) float64 {
+	least, most := slices.Min(all), slices.Max(all)
+	if least+most <= 0 {
+		return 0
+	}
+	return 100 * (most - least) / (most + least)
 }
 
 // ScaleTable writes a row per number of processes, of medians. What N processes did

@@ -25,13 +25,13 @@ type confirmer struct {
 	sub    *nats.Subscription
 	slots  slots
 
-	mu   sync.Mutex // guards what follows
+	mu   sync.Mutex // guards open
 	open map[*Publisher]struct{}
-	tick *time.Ticker // of the sweeper
 
-	kick  chan struct{} // the sweeper is to look now
-	stop  chan struct{} // the sweeper is to end
-	swept chan struct{} // it has
+	joined chan struct{} // by one that may want the sweeper to look more often
+	kick   chan struct{} // the sweeper is to look now
+	stop   chan struct{} // the sweeper is to end
+	swept  chan struct{} // it has
 }
 
 // confirming returns the Bus's confirmer, and makes it for the first Publisher. It ends
@@ -50,7 +50,7 @@ func (b *Bus) confirming() (*confirmer, error) {
 		bus:    b,
 		prefix: nc.NewInbox() + ".",
 		open:   make(map[*Publisher]struct{}),
-		tick:   time.NewTicker(sweepMost),
+		joined: make(chan struct{}, 1),
 		kick:   make(chan struct{}, 1),
 		stop:   make(chan struct{}),
 		swept:  make(chan struct{}),
@@ -78,20 +78,26 @@ func (b *Bus) endConfirmer() {
 	}
 }
 
-// join counts a Publisher as open, leave no longer: the sweeper looks as often as the
-// shortest of their timeouts wants it.
+// join counts a Publisher as open, leave no longer.
 func (c *confirmer) join(p *Publisher) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.open[p] = struct{}{}
-	c.tick.Reset(c.every())
+	signal(c.joined)
 }
 
 func (c *confirmer) leave(p *Publisher) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	delete(c.open, p)
-	c.tick.Reset(c.every())
+}
+
+// signal leaves one word for who listens.
+func signal(c chan<- struct{}) {
+	select {
+	case c <- struct{}{}:
+	default:
+	}
 }
 
 // receive is nats.go's callback for replies: a confirmation, a refusal, or the

@@ -1,8 +1,6 @@
 package bus
 
-import (
-	"context"
-)
+import "context"
 
 // room is a Publisher's share of the slots: its window, and who waits for a place in it.
 //

@@ -8,9 +8,10 @@ const (
 	sweepMost  = 100 * time.Millisecond
 )
 
-// every is how often the sweeper looks: a twentieth of the shortest timeout. The caller
-// holds the lock.
+// every is how often the sweeper looks: a twentieth of the shortest timeout.
 func (c *confirmer) every() time.Duration {
+	c.mu.Lock()
+	defer c.mu.Unlock()
 	every := sweepMost
 	for p := range c.open {
 		every = min(every, max(p.timeout/20, sweepLeast))
@@ -21,14 +22,25 @@ func (c *confirmer) every() time.Duration {
 // sweep ends what is over and sends what waits, until the Bus is closed.
 func (c *confirmer) sweep() {
 	defer close(c.swept)
-	defer c.tick.Stop()
+	timer := time.NewTimer(sweepMost)
+	defer timer.Stop()
+	next := time.Now().Add(sweepMost)
 	for {
 		select {
 		case <-c.stop:
 			return
+		case <-c.joined: // never later: Publishers may come and go all the time
+			if at := time.Now().Add(c.every()); at.Before(next) {
+				next = at
+				timer.Reset(time.Until(at))
+			}
+			continue
 		case <-c.kick:
-		case <-c.tick.C:
+		case <-timer.C:
 		}
+		every := c.every()
+		next = time.Now().Add(every)
+		timer.Reset(every)
 		if c.slots.used() == 0 {
 			continue
 		}
@@ -102,12 +114,7 @@ func (c *confirmer) connLost() {
 	})
 }
 
-func (c *confirmer) connBack() {
-	select {
-	case c.kick <- struct{}{}:
-	default:
-	}
-}
+func (c *confirmer) connBack() { signal(c.kick) }
 
 func (c *confirmer) connClosed() {
 	c.each(func(s *slot) (bool, error) { return true, s.abandoned() })

@@ -366,9 +366,4 @@ func earlier(a, b time.Time) time.Time {
 
 // signal wakes the Fetch that waits. A token that it leaves costs the next wait
 // one turn.
-func (p *Puller) signal() {
-	select {
-	case p.wake <- struct{}{}:
-	default:
-	}
-}
+func (p *Puller) signal() { signal(p.wake) }

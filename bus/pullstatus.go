@@ -42,10 +42,7 @@ func (p *Puller) receive(round uint64, m *nats.Msg) {
 	unlink(m)
 	p.buf.push(m, time.Now())
 	if p.buf.len() == 1 {
-		select {
-		case p.ready <- struct{}{}:
-		default:
-		}
+		signal(p.ready)
 	}
 	if p.waiting {
 		p.waiting = false

@@ -22,7 +22,6 @@ import (
 type confirmer struct {
 	bus    *Bus
 	prefix string // of reply subjects, with its trailing dot
-	sub    *nats.Subscription
 	slots  slots
 
 	mu   sync.Mutex // guards open
@@ -55,11 +54,11 @@ func (b *Bus) confirming() (*confirmer, error) {
 		stop:   make(chan struct{}),
 		swept:  make(chan struct{}),
 	}
-	var err error
-	if c.sub, err = nc.Subscribe(c.prefix+"*.*", c.receive); err != nil {
+	sub, err := nc.Subscribe(c.prefix+"*.*", c.receive)
+	if err != nil {
 		return nil, subscribeError(err)
 	}
-	if err := c.sub.SetPendingLimits(-1, -1); err != nil { // the windows bound it
+	if err := sub.SetPendingLimits(-1, -1); err != nil { // the windows bound it
 		return nil, subscribeError(err)
 	}
 	b.publish.watch(c)
@@ -71,8 +70,9 @@ func (b *Bus) confirming() (*confirmer, error) {
 // endConfirmer ends the sweeper, once the connection is closed.
 func (b *Bus) endConfirmer() {
 	b.confirmerMu.Lock()
-	defer b.confirmerMu.Unlock()
-	if c := b.confirmer; c != nil {
+	c := b.confirmer
+	b.confirmerMu.Unlock() // the sweeper may be in a done, which must find it free
+	if c != nil {
 		close(c.stop)
 		<-c.swept
 	}

@@ -68,7 +68,7 @@ type Publisher struct {
 }
 
 // NewPublisher makes a Publisher. The first one of a Bus starts what all of them share,
-// which ends with the Bus. Its maker closes it.
+// which ends with the Bus; of one that is closed it returns [ErrClosed]. Its maker closes it.
 func (b *Bus) NewPublisher(cfg PublisherConfig) (*Publisher, error) {
 	if cfg.Window == 0 {
 		cfg.Window = DefaultWindow

@@ -44,13 +44,12 @@ func TestRoomServesInOrder(t *testing.T) {
 		first, second, third := takes(t.Context(), r), takes(t.Context(), r), takes(t.Context(), r)
 		r.put(2)
 		synctest.Wait()
-		require.Len(t, first.slot, 1)
+		require.EqualValues(t, 3, <-first.slot, "what has been free longest")
 		require.Empty(t, second.slot)
 		r.put(0)
 		r.put(1)
 		synctest.Wait()
-		require.Len(t, second.slot, 1)
-		require.Len(t, third.slot, 1, "one is woken by the other")
+		require.ElementsMatch(t, []uint32{4, 5}, []uint32{<-second.slot, <-third.slot}, "one is woken by the other")
 		require.Equal(t, 3, r.used())
 	})
 }
@@ -68,8 +67,8 @@ func TestRoomWakesOneAtATime(t *testing.T) {
 		r.slots.mu.Unlock()
 		require.Equal(t, 1, taken, "the first has one, and wakes the second when it runs")
 		synctest.Wait()
-		<-first.slot
-		<-second.slot
+		require.EqualValues(t, 4, <-first.slot)
+		require.EqualValues(t, 5, <-second.slot)
 		require.Equal(t, 2, r.used())
 	})
 }
@@ -175,7 +174,8 @@ func TestSlotsAreMadeWhileNoneIsFree(t *testing.T) {
 	for i := range rooms {
 		rooms[i] = newRoom(&all, 1000)
 	}
-	made := func(together int) int {
+	made := func(together int) (slots int) {
+		most := uint32(0)
 		for k := range 400 {
 			taken := map[uint32]*room{}
 			for n := range together {
@@ -183,7 +183,7 @@ func TestSlotsAreMadeWhileNoneIsFree(t *testing.T) {
 				i, err := r.take(t.Context())
 				require.NoError(t, err)
 				require.Nil(t, taken[i], "number %d was given twice", i)
-				taken[i] = r
+				taken[i], most = r, max(most, i)
 			}
 			require.Equal(t, together, all.used())
 			for i, r := range taken {
@@ -191,7 +191,9 @@ func TestSlotsAreMadeWhileNoneIsFree(t *testing.T) {
 			}
 		}
 		require.Zero(t, all.used())
-		return len(all.all()) * slotChunk
+		slots = len(all.all()) * slotChunk
+		require.EqualValues(t, slots-1, most, "what was made is used in turn")
+		return slots
 	}
 	require.Equal(t, slotChunk, made(3))
 	require.Equal(t, slotChunk, made(slotChunk))

@@ -12,7 +12,7 @@ import (
 )
 
 // Publishers of one bus share what hears their confirmations, and nothing else: one whose
-// stream does not answer holds up no other, and its end is its own (R097).
+// stream does not answer holds up no other, and its end is its own.
 func TestPublishersHoldUpNoOther(t *testing.T) {
 	ctx := testContext(t)
 	b := newBus(t)

@@ -2,7 +2,7 @@ package bus
 
 import "time"
 
-// The sweeper looks at least this often, and at most that.
+// The shortest and the longest time between two looks of the sweeper.
 const (
 	sweepLeast = 5 * time.Millisecond
 	sweepMost  = 100 * time.Millisecond

@@ -16,10 +16,10 @@ type Readier interface{ Ready() <-chan struct{} }
 type Prefetcher interface{ Prefetch(n int) }
 
 // Backlogger is an optional part of a [Source]: Backlog reports whether more was waiting,
-// at the transport, behind what the latest Fetch returned. Many engines in one process
-// that have a backlog each take turns; one whose source does not say is never made to
-// wait for the others. The engine calls it between Fetches, from the goroutine that
-// fetches.
+// at the transport, behind what the latest Fetch returned, when that was handed out. Many
+// engines in one process that have a backlog each take turns; one whose source does not
+// say is never made to wait for the others. The engine calls it between Fetches, from the
+// goroutine that fetches.
 type Backlogger interface{ Backlog() bool }
 
 // AsyncSink is an optional part of a [Sink] whose Send hands over and whose answers come

@@ -122,8 +122,9 @@ func (b *Bus) Status() Status {
 
 // Flush returns when the server has received everything sent before, on both
 // connections, or when ctx ends. Without a deadline in ctx it waits 10 s. A connection
-// that is away and has nothing to send is not waited for; one that was away until the
-// end and has is an [*UnsentError].
+// that is away, or breaks meanwhile, and has nothing to send is not waited for; one that
+// was away until the end and has is an [*UnsentError]. What was on its way when a
+// connection broke may have been lost with it.
 func (b *Bus) Flush(ctx context.Context) error {
 	return errors.Join(b.consume.flush(ctx), b.publish.flush(ctx))
 }
@@ -170,10 +171,14 @@ func (c *conn) flush(ctx context.Context) error {
 		ctx, cancel = context.WithTimeout(ctx, flushTimeout)
 		defer cancel()
 	}
-	if c.idle() {
-		return nil
-	}
-	if err := c.nc.FlushWithContext(ctx); err != nil {
+	for !c.idle() {
+		err := c.nc.FlushWithContext(ctx)
+		if err == nil || c.idle() {
+			return nil
+		}
+		if errors.Is(err, nats.ErrConnectionClosed) && !c.nc.IsClosed() {
+			continue // nats.go says so also where a connection broke meanwhile, which it seeks again
+		}
 		if unsent := c.unsent(); unsent != nil {
 			return unsent
 		}
@@ -182,17 +187,18 @@ func (c *conn) flush(ctx context.Context) error {
 	return nil
 }
 
-// idle reports that the connection is away, and that nothing was sent meanwhile.
+// idle reports that the connection is away, and that nothing was sent meanwhile but
+// what a flush asks.
 func (c *conn) idle() bool {
 	n, err := c.nc.Buffered()
-	return err == nil && n == 0 && !c.nc.IsConnected()
+	return err == nil && n <= len("PING\r\n") && !c.nc.IsConnected()
 }
 
 // unsent is what a connection that is away still has to send; nil for nothing, and for one
 // that stands.
 func (c *conn) unsent() error {
 	n, err := c.nc.Buffered()
-	if err != nil || n == 0 || c.nc.IsConnected() {
+	if err != nil || n <= len("PING\r\n") || c.nc.IsConnected() {
 		return nil
 	}
 	return &UnsentError{Bytes: n}

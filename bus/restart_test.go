@@ -1,8 +1,11 @@
 package bus_test
 
 import (
+	"bytes"
 	"errors"
+	"net"
 	"strconv"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -232,4 +235,45 @@ func TestCloseWhileNATSIsAway(t *testing.T) {
 		}
 		require.NoError(t, err)
 	}
+}
+
+// A connection that breaks while it is flushed is one that is away: nats.go says that it is
+// closed, which it is not.
+func TestFlushOfAConnectionThatBreaks(t *testing.T) {
+	ctx := testContext(t)
+	f := &fragile{to: server(t, embedded.Options{}).InProcess()}
+	b := connect(t, bus.Config{}, bus.WithInProcess(f))
+	f.armed.Store(true)
+	require.NoError(t, b.Flush(ctx))
+	require.EqualValues(t, 2, f.broke.Load(), "both connections, each by its flush")
+	require.NoError(t, b.Close(ctx))
+}
+
+// fragile connects to a server. While it is armed, what asks the server to answer breaks the
+// connection, and no other is to be had.
+type fragile struct {
+	to    nats.InProcessConnProvider
+	armed atomic.Bool
+	broke atomic.Int64
+}
+
+func (f *fragile) InProcessConn() (net.Conn, error) {
+	if f.armed.Load() {
+		return nil, errors.New("armed")
+	}
+	c, err := f.to.InProcessConn()
+	return fragileConn{c, f}, err
+}
+
+type fragileConn struct {
+	net.Conn
+	of *fragile
+}
+
+func (c fragileConn) Write(p []byte) (int, error) {
+	if c.of.armed.Load() && bytes.HasSuffix(p, []byte("PING\r\n")) {
+		c.of.broke.Add(1)
+		return len(p), c.Conn.Close()
+	}
+	return c.Conn.Write(p)
 }

@@ -140,6 +140,9 @@ func (c *command) runDemo(d *demo, shown *app.Demo, opts app.Options) error {
 	if err != nil {
 		return err
 	}
+	if !c.json {
+		fmt.Fprintln(c.Stderr, "Drained. Counting from the streams what became of each, which takes a while after a long run.")
+	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(c.stop.ctx), time.Minute)
 	defer cancel()
 	n, err := count(ctx, opts.Conn, opts.Config, shown)

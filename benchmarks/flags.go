@@ -21,6 +21,7 @@ type options struct {
 	http            bool
 	backlogs        []int64
 	tasks, slots    []int
+	paced           int
 }
 
 // byDefault are the contenders that are compared if none are named.
@@ -30,7 +31,7 @@ const byDefault = "raw,raw-wire,ergon"
 // own. Without one, everything but these modes' own flags does.
 var takes = map[string][]string{
 	"from":  {"svg"},
-	"flat":  {"n", "rounds", "timeout", "backlogs", "tasks", "slots", "profiles"},
+	"flat":  {"n", "rounds", "timeout", "backlogs", "tasks", "slots", "paced", "profiles"},
 	"scale": {"n", "rounds", "timeout"},
 	"http":  {"n", "rounds", "timeout", "profiles"},
 }
@@ -56,6 +57,7 @@ func parse(args []string, usage io.Writer) (options, error) {
 	flags.BoolVar(&o.http, "http", false, "measure requests over HTTP, taken and sent, instead")
 	backlogs := flags.String("backlogs", "1000,10000,100000,1000000", "backlogs of -flat; an empty list leaves them out, also of -tasks and -slots")
 	tasks := flags.String("tasks", "1,10,100", "tasks of -flat in one process")
+	flags.IntVar(&o.paced, "paced", 0, "transactions per second that the tasks of -flat get together; 0 lets all wait from the beginning")
 	slots := flags.String("slots", "1,16,256,4096", "slots of -flat")
 	if err := flags.Parse(args); err != nil {
 		return o, err
@@ -117,7 +119,7 @@ func fit(flags *flag.FlagSet) error {
 		mode = name
 	}
 	if mode == "" {
-		for _, name := range []string{"backlogs", "tasks", "slots"} {
+		for _, name := range []string{"backlogs", "tasks", "slots", "paced"} {
 			if slices.Contains(set, name) {
 				return fmt.Errorf("-%s means something with -flat only", name)
 			}

@@ -66,14 +66,15 @@ func run(ctx context.Context, args []string, out, progress io.Writer) error {
 	c.Progress = func(text string) { fmt.Fprintln(progress, text) }
 	switch {
 	case o.flat:
-		results, err := harness.Flat(ctx, harness.FlatOptions{
+		options := harness.FlatOptions{
 			N: c.N, Rounds: c.Rounds, Timeout: c.Timeout, Progress: c.Progress, One: "ergon", Many: "tasks", Apart: "apart", Raw: "raw-tasks",
-			Profiles: c.Profiles, Backlogs: o.backlogs, Tasks: o.tasks, Slots: o.slots,
-		})
+			Profiles: c.Profiles, Backlogs: o.backlogs, Tasks: o.tasks, Slots: o.slots, Paced: o.paced,
+		}
+		results, err := harness.Flat(ctx, options)
 		if err != nil {
 			return err
 		}
-		return harness.FlatTable(out, c.N, c.Rounds, results)
+		return harness.FlatTable(out, options, results)
 	case o.scale:
 		results, err := harness.Scale(ctx, harness.ScaleOptions{
 			N: c.N, Rounds: c.Rounds, Timeout: c.Timeout, Progress: c.Progress, Contender: "ergon", Processes: []int{1, 2, 3},

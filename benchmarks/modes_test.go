@@ -6,6 +6,8 @@ import (
 	"encoding/xml"
 	"os"
 	"path/filepath"
+	"regexp"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -46,6 +48,21 @@ func TestFlat(t *testing.T) {
 	require.Regexp(t, `tasks-raw +repeated[^\n]+\n +1 [^\n]+\n +10 [^\n]+\n +100 `, out.String())
 	require.Regexp(t, `tasks-apart +repeated[^\n]+\n +1 [^\n]+\n +10 [^\n]+\n +100 `, out.String())
 	require.Regexp(t, `slots +repeated[^\n]+\n +1 [^\n]+\n +16 [^\n]+\n +256 [^\n]+\n +4096 `, out.String())
+}
+
+// Tasks that get their transactions as they are published do no more a second than that.
+func TestFlatPaced(t *testing.T) {
+	var out, progress bytes.Buffer
+	err := run(t.Context(), []string{"-flat", "-n", "300", "-rounds", "1", "-backlogs", "", "-slots", "", "-tasks", "2", "-paced", "600"}, &out, &progress)
+	require.NoError(t, err, progress.String())
+	require.Contains(t, out.String(), "they get 600 transactions a second together")
+	rates := regexp.MustCompile(`(?m)^ +2 +1 +\S+ +1\.00 +(\d+) `).FindAllStringSubmatch(out.String(), -1)
+	require.Len(t, rates, 3, out.String())
+	for _, r := range rates {
+		rate, err := strconv.Atoi(r[1])
+		require.NoError(t, err)
+		require.LessOrEqual(t, rate, 600*300/299+1, "the first is due at once")
+	}
 }
 
 func TestScale(t *testing.T) {
@@ -118,6 +135,8 @@ func TestFlagsOfModes(t *testing.T) {
 		"-tasks 5":                         "with -flat only",
 		"-flat -tasks 0":                   "must be 1 and above",
 		"-flat -slots 1,-4":                "must be 1 and above",
+		"-paced 5":                         "with -flat only",
+		"-flat -paced -5":                  "-paced must be 0 or above",
 		"-flat -slots x":                   `-slots: "x" is no number`,
 		"-flat -backlogs= -tasks= -slots=": "nothing to measure",
 		"-scale -n 1":                      "two transactions",

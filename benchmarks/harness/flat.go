@@ -19,6 +19,10 @@ type FlatOptions struct {
 	// process, Slots how many transactions one task runs at once.
 	Backlogs     []int64
 	Tasks, Slots []int
+	// Paced, if not 0, is how many transactions a second are published for the tasks
+	// together while they run; else all wait when they begin. However many tasks there
+	// are, the server can keep up with a rate that is low enough, so that rows compare.
+	Paced int
 	// One is the contender with one task; Many runs a job's parts with one publisher,
 	// Apart with one each, Raw without Ergon. Where a name is empty, its settings are
 	// left out.
@@ -59,6 +63,9 @@ type setting struct {
 }
 
 func (o FlatOptions) settings() (all []setting, err error) {
+	if o.Paced < 0 {
+		return nil, fmt.Errorf("%d transactions a second are no rate: -paced must be 0 or above", o.Paced)
+	}
 	if o.N < 2 || o.Rounds < 1 || o.Timeout <= 0 {
 		return nil, errors.New("it takes two transactions (-n), one round (-rounds) and a -timeout above 0s to measure anything")
 	}
@@ -151,6 +158,10 @@ func (s *stage) feed(ctx context.Context, o FlatOptions, set setting, times int6
 	if err == nil {
 		err = s.waiting(c.ctx, job)
 	}
+	if o.Paced > 0 && set.tasks > 0 && err == nil && times > 0 {
+		took, err = s.servePaced(c.ctx, job, o.Paced)
+		times = 0
+	}
 	for i := int64(0); i < times && err == nil; i++ {
 		var d time.Duration
 		d, err = s.serveBacklog(c.ctx, job, i*set.backlog, (i+1)*set.backlog)
@@ -177,5 +188,15 @@ func (s *stage) serveBacklog(ctx context.Context, job *work.Job, from, to int64)
 	}
 	began := time.Now()
 	err := s.drained(ctx, job, to)
+	return time.Since(began), err
+}
+
+// servePaced returns how long it took to publish all at the rate and to see them settled.
+func (s *stage) servePaced(ctx context.Context, job *work.Job, rate int) (time.Duration, error) {
+	began := time.Now()
+	if _, err := s.publish(ctx, job, rate); err != nil {
+		return 0, err
+	}
+	err := s.drained(ctx, job, job.Inputs)
 	return time.Since(began), err
 }

@@ -10,6 +10,9 @@ import (
 	"github.com/ergon-framework/ergon/benchmarks/work"
 )
 
+// stallWait is how long the server may confirm nothing of a full window.
+const stallWait = 10 * time.Second
+
 // hold makes the server deliver nothing to a job, though contenders may ask.
 func (s *stage) hold(ctx context.Context, job *work.Job) error {
 	for _, durable := range durables(job) {
@@ -44,11 +47,15 @@ func (s *stage) release(ctx context.Context, job *work.Job) error {
 
 // pile stores the transactions from one number to below another for a live job.
 func (s *stage) pile(ctx context.Context, job *work.Job, from, to int64) error {
-	subject := func(int64) string { return liveSubject(job) }
+	return s.store(ctx, job.Stream, func(id int64) string { return subjectOf(job, id) }, from, to)
+}
+
+// subjectOf is where input id of a live job is published.
+func subjectOf(job *work.Job, id int64) string {
 	if parts := int64(len(job.Parts)); parts > 0 {
-		subject = func(id int64) string { return job.Parts[id%parts].Subject }
+		return job.Parts[id%parts].Subject
 	}
-	return s.store(ctx, job.Stream, subject, from, to)
+	return liveSubject(job)
 }
 
 // store publishes inputs to a stream which must then hold `to` of them.
@@ -57,7 +64,7 @@ func (s *stage) store(ctx context.Context, stream string, subject func(id int64)
 		if ctx.Err() != nil {
 			return context.Cause(ctx)
 		}
-		if _, err := s.js.PublishAsync(subject(id), work.Encoded(id), jetstream.WithStallWait(10*time.Second)); err != nil {
+		if _, err := s.js.PublishAsync(subject(id), work.Encoded(id), jetstream.WithStallWait(stallWait)); err != nil {
 			return fmt.Errorf("fill stream %s: %w", stream, err)
 		}
 	}

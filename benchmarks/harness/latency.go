@@ -6,6 +6,8 @@ import (
 	"slices"
 	"time"
 
+	"github.com/nats-io/nats.go/jetstream"
+
 	"github.com/ergon-framework/ergon/benchmarks/work"
 )
 
@@ -32,7 +34,7 @@ func (s *stage) publish(ctx context.Context, job *work.Job, rate int) ([]time.Ti
 			}
 		}
 		at[i] = time.Now()
-		if _, err := s.js.PublishAsync(liveSubject(job), payloads[i]); err != nil {
+		if _, err := s.js.PublishAsync(subjectOf(job, int64(i)), payloads[i], jetstream.WithStallWait(stallWait)); err != nil {
 			return nil, fmt.Errorf("publish at %d/s: %w", rate, err)
 		}
 	}

@@ -11,7 +11,7 @@ import (
 // FlatTable writes a table per dimension: medians of the rounds, how each row's CPU time
 // compares with the median of the rows, and how far the least and the most are from the middle
 // between them.
-func FlatTable(w io.Writer, n int64, rounds int, results []FlatResult) error {
+func FlatTable(w io.Writer, o FlatOptions, results []FlatResult) error {
 	fmt.Fprintf(w, `%s
 n = %d, medians of %d rounds.
 W1, CPU time of the contender's process per transaction: what it used, without what the same
@@ -22,7 +22,10 @@ before any of it is delivered; a small one is repeated within the process. RSS i
 Rows compare only where tx/s does: a process that waits for the server pays for waking up.
 Tasks share a connection and a publisher; apart, they have a publisher each, as package app does it; raw,
 they are loops by hand.
-`, ThisMachine(), n, rounds)
+`, ThisMachine(), o.N, o.Rounds)
+	if o.Paced > 0 {
+		fmt.Fprintf(w, "Tasks have no backlog here: they get %d transactions a second together, as they are published.\n", o.Paced)
+	}
 	for _, dimension := range Dimensions {
 		var values []int64
 		for _, r := range results {

@@ -18,7 +18,7 @@ func TestFlatTable(t *testing.T) {
 		}
 	}
 	var text strings.Builder
-	require.NoError(t, FlatTable(&text, 5000, 3, results))
+	require.NoError(t, FlatTable(&text, FlatOptions{N: 5000, Rounds: 3}, results))
 	require.Regexp(t, `(?s)1000 +5 +10\.00 +0\.50 +700 +3\.0 +32\.0.*2000 +5 +20\.00 +1\.00 .*4000 +5 +40\.00 +2\.00 .*±60\.0 %`, text.String())
 	require.Contains(t, text.String(), "n = 5000, medians of 3 rounds")
 	require.NotContains(t, text.String(), "slots")

@@ -219,7 +219,12 @@ func TestServicesAreShown(t *testing.T) {
 	require.Equal(t, 200, code, body)
 	require.Contains(t, body, `{"check":"rates","ok":true}`)
 
-	publish(t, runner.Conn().Bus, "q", "ok", "down-1", "down-2", "down-3")
+	publish(t, runner.Conn().Bus, "q", "ok")
+	require.Eventually(t, func() bool { // among the failures a success would begin their count anew
+		_, metrics, err = fetch(t, at+"/metrics")
+		return err == nil && strings.Contains(metrics, `ergon_service_call_duration_seconds_count{ergon_service="rates",ergon_service_operation="rates.of"} 1`)
+	}, 20*time.Second, 10*time.Millisecond)
+	publish(t, runner.Conn().Bus, "q", "down-1", "down-2", "down-3")
 	require.Eventually(t, func() bool {
 		code, body, err = fetch(t, at+"/readyz")
 		return err == nil && code == 503

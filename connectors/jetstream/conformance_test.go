@@ -56,6 +56,7 @@ func conformanceTransport(t testing.TB, lease time.Duration) connectortest.Trans
 			require.NoError(t, err)
 			source, err := jetstream.NewSource(t.Context(), jetstream.SourceConfig{
 				Bus: b, DeadLetters: letters, Parking: parking, Starts: b.NewStarts(1), Task: "task", Consumer: consumer,
+				CheckEvery: time.Second, // of which Lag is, that is waited for
 			})
 			require.NoError(t, err)
 			return source
